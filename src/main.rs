@@ -1,2 +1,2 @@
-//! x
+//! Entry.
 fn main() {}

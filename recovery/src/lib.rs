@@ -1,1 +1,3 @@
-//! x
+//! What the logs mean and what must happen next; pure.
+
+pub mod model;

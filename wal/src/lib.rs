@@ -1,1 +1,1 @@
-//! x
+//! A segmented, checksummed log of byte strings.
