@@ -1,0 +1,98 @@
+//! Moving all ports at once, so that several installations share a machine.
+
+use super::{Address, Config};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+
+/// How far a service's metrics port lies above its own.
+pub(super) const METRICS_OFFSET: u16 = 1_000;
+
+impl Config {
+    /// Shifts every port by the distance from the gateway's to `base`. `None` when one of them
+    /// would be no port.
+    #[must_use]
+    pub fn with_base_port(mut self, base: u16) -> Option<Self> {
+        let distance = i32::from(base) - i32::from(self.gateway.address.port());
+        for (_, address) in self.addresses_mut() {
+            let port = u16::try_from(i32::from(address.port()) + distance).ok()?;
+            if port == 0 {
+                return None;
+            }
+            *address = address.with_port(port);
+        }
+        Some(self)
+    }
+
+    /// Gives every service a port that is free now, and no two the same.
+    pub fn with_free_ports(mut self) -> io::Result<Self> {
+        // All are held until all are known.
+        let mut held = Vec::new();
+        for (_, address) in self.addresses_mut() {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            *address = address.with_port(listener.local_addr()?.port());
+            held.push(listener);
+        }
+        Ok(self)
+    }
+
+    /// Every address as the environment variable that sets it: how `up` tells its children.
+    pub fn addresses_as_environment(&self) -> Vec<(String, String)> {
+        let mut all = self.clone();
+        let named = all.addresses_mut().into_iter();
+        named.map(|(key, address)| (variable(&key), address.to_string())).collect()
+    }
+
+    /// Every address with its key.
+    fn addresses_mut(&mut self) -> Vec<(String, &mut Address)> {
+        let mut all = vec![
+            ("gateway.address".to_owned(), &mut self.gateway.address),
+            ("gateway.internal_address".to_owned(), &mut self.gateway.internal_address),
+            ("console.address".to_owned(), &mut self.console.address),
+        ];
+        for (name, bank) in &mut self.banks {
+            all.push((format!("banks.{name}.address"), &mut bank.address));
+            all.push((format!("banks.{name}.metrics_address"), &mut bank.metrics_address));
+        }
+        all
+    }
+}
+
+/// The environment variable of a key.
+fn variable(key: &str) -> String {
+    format!("{}{}", super::load::PREFIX, key.replace('.', "__").to_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_base_port_shifts_every_port_alike() {
+        let shifted = Config::standard().with_base_port(60_000).expect("ports fit");
+        assert_eq!(shifted.gateway.address.port(), 60_000);
+        assert_eq!(shifted.gateway.internal_address.port(), 59_999);
+        assert_eq!(shifted.console.address.port(), 61_000);
+        let axis = &shifted.banks[&"Axis".parse().expect("a name")];
+        assert_eq!(axis.address.port(), 60_003);
+        assert_eq!(axis.metrics_address.port(), 61_003);
+        assert_eq!(Config::standard().with_base_port(65_000), None);
+        assert_eq!(Config::standard().with_base_port(1), None);
+    }
+
+    #[test]
+    fn free_ports_are_all_different() {
+        let mut config = Config::standard().with_free_ports().expect("ports are free");
+        let all = config.addresses_mut();
+        let ports: BTreeSet<u16> = all.iter().map(|(_, address)| address.port()).collect();
+        assert_eq!(ports.len(), all.len());
+    }
+
+    #[test]
+    fn children_read_back_the_addresses_that_up_chose() {
+        let chosen = Config::standard().with_base_port(61_000).expect("ports fit");
+        let environment = chosen.addresses_as_environment();
+        let read = Config::from_text("", environment).expect("valid");
+        assert_eq!(read, chosen);
+    }
+}
