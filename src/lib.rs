@@ -1,3 +1,7 @@
 //! Strife: moves money between banks and never loses or doubles it, whatever crashes.
 
+pub mod config;
+pub mod errors;
+pub mod home;
+pub mod telemetry;
 pub mod wire;
