@@ -1,5 +1,6 @@
 //! Strife: moves money between banks and never loses or doubles it, whatever crashes.
 
+pub mod client;
 pub mod config;
 pub mod errors;
 pub mod home;

@@ -1,0 +1,11 @@
+//! The client: it asks for payments, and never loses track of one it asked for.
+//!
+//! Read in this order:
+//!
+//! - [`classify`]: what a failed call means for the money;
+//! - [`outbox`]: what was asked for and is not settled, on disk.
+//!
+//! Refuses to know how banks and gateway do their work: it meets them only at the proto.
+
+pub mod classify;
+pub mod outbox;
