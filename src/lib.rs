@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod config;
+pub mod crash;
 pub mod errors;
 pub mod home;
 pub mod telemetry;

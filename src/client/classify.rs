@@ -16,13 +16,11 @@
 //!
 //! Refuses to know what a payment is, and what to do next: see `pay`.
 
+use crate::errors::DOMAIN;
 use std::error::Error;
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
-
-/// The domain of our `google.rpc.ErrorInfo`.
-pub const DOMAIN: &str = "strife.dev";
 
 /// The sources of one error are followed this far: a chain is data from a library.
 const CHAIN_MAX: usize = 32;

@@ -1,0 +1,249 @@
+//! One client, signed in: who it is, and the calls it may make.
+//!
+//! Promises that a token that died is replaced and the call made again, once, where a password is
+//! at hand; that a failure to sign in is never mistaken for a failure of the call, which was then
+//! not made; and that a gateway that says "in a moment" is asked again for a short while.
+//!
+//! Refuses to know the outbox, and what an answer means for a person.
+
+use super::classify::{CallError, Refusal};
+use super::link::{Link, Stub};
+use super::outbox::Draft;
+use super::token::{Signed, TokenFile};
+use crate::errors::{Failure, Reason};
+use crate::wire::v1;
+use recovery::model::ClientId;
+use secrecy::{ExposeSecret, SecretString};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::{Code, Request, Response, Status};
+
+/// How long a call waits for a gateway that is starting or asks for patience.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE_STEP: Duration = Duration::from_millis(200);
+
+/// Who is calling. Without a password, a token that died stays dead.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    pub client: ClientId,
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    pub bank: Option<String>,
+}
+
+/// Why a call has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// Signing in failed; the call was not made.
+    #[error("cannot sign in: {0}")]
+    SignIn(CallError),
+    /// There is no usable token, and nothing to get one with; the call was not made.
+    #[error("no session, and no password to begin one")]
+    NoPassword,
+    /// The session cannot be kept on disk; the call was not made.
+    #[error("{0}")]
+    Store(Failure),
+    #[error("{0}")]
+    Call(CallError),
+}
+
+/// A client and its link to the gateway.
+#[derive(Debug)]
+pub struct Session {
+    link: Link,
+    who: Credentials,
+    file: TokenFile,
+    signed: Mutex<Option<Signed>>,
+}
+
+impl Session {
+    /// Takes up the session that the file holds, if any. Sends nothing.
+    pub fn new(link: Link, who: Credentials, file: TokenFile) -> Self {
+        let signed = Mutex::new(file.load());
+        Self { link, who, file, signed }
+    }
+
+    pub fn client(&self) -> ClientId {
+        self.who.client
+    }
+
+    /// How long one call lasts at most, with signing in and patience.
+    pub fn call_max(&self) -> Duration {
+        self.link.call_max() * 3 + PATIENCE
+    }
+
+    /// The session at hand, whether or not the gateway still knows it.
+    pub async fn signed(&self) -> Option<Signed> {
+        self.signed.lock().await.clone()
+    }
+
+    /// Makes sure that there is a session.
+    pub async fn ensure(&self) -> Result<Signed, SessionError> {
+        match self.signed().await {
+            Some(signed) => Ok(signed),
+            None => self.sign_in().await,
+        }
+    }
+
+    /// Begins a new session and keeps it on disk.
+    pub async fn sign_in(&self) -> Result<Signed, SessionError> {
+        let before = self.signed().await.or_else(|| self.file.load());
+        let told = before.map(|signed| (signed.username, signed.bank));
+        let (username, bank) = told.unwrap_or_default();
+        let Some(password) = &self.who.password else { return Err(SessionError::NoPassword) };
+        let info = v1::ClientInfo {
+            client_id: self.who.client.to_string(),
+            username: self.who.username.clone().unwrap_or(username),
+            password: password.expose_secret().to_owned(),
+            bank: self.who.bank.clone().unwrap_or(bank),
+        };
+        let call = || {
+            let request = Request::new(info.clone());
+            let call = |mut stub: Stub, r| async move { stub.register_client(r).await };
+            async move { self.link.call(request, call).await.map_err(SessionError::SignIn) }
+        };
+        let response = patiently(call).await?;
+        if !response.success {
+            return Err(SessionError::SignIn(CallError::Answered(Refusal {
+                code: Code::Unauthenticated,
+                reason: Reason::BadCredentials.name().to_owned(),
+                message: response.message,
+                field: None,
+                retry_after: None,
+            })));
+        }
+        let signed = Signed {
+            token: SecretString::from(response.auth_token),
+            username: info.username,
+            bank: info.bank,
+            role: response.role,
+            account: response.account_number.parse().ok(),
+        };
+        self.file.store(&signed).map_err(SessionError::Store)?;
+        *self.signed.lock().await = Some(signed.clone());
+        Ok(signed)
+    }
+
+    pub async fn pay(&self, draft: &Draft) -> Result<v1::PaymentResponse, SessionError> {
+        let request = v1::PaymentRequest {
+            transaction_id: draft.id.to_string(),
+            recipient_account_number: draft.payee.to_string(),
+            amount_minor: draft.amount.minor(),
+            currency_code: draft.currency.to_string(),
+            memo: draft.memo.as_str().to_owned(),
+        };
+        self.call(request, |mut stub, r| async move { stub.process_payment(r).await }).await
+    }
+
+    pub async fn balance(&self) -> Result<v1::BalanceResponse, SessionError> {
+        let request = v1::BalanceRequest { account_number: String::new() };
+        self.call(request, |mut stub, r| async move { stub.view_balance(r).await }).await
+    }
+
+    pub async fn payment(&self, id: &str) -> Result<v1::PaymentResponse, SessionError> {
+        let request = v1::GetPaymentRequest { transaction_id: id.to_owned() };
+        self.call(request, |mut stub, r| async move { stub.get_payment(r).await }).await
+    }
+
+    pub async fn payments(
+        &self,
+        page_size: i32,
+        page_token: String,
+    ) -> Result<v1::ListPaymentsResponse, SessionError> {
+        let request = v1::ListPaymentsRequest { page_size, page_token };
+        self.call(request, |mut stub, r| async move { stub.list_payments(r).await }).await
+    }
+
+    /// Ends the session here and at the gateway; here in any case.
+    pub async fn logout(&self) -> Result<(), SessionError> {
+        let Some(signed) = self.signed.lock().await.take() else { return Ok(()) };
+        self.file.remove().map_err(SessionError::Store)?;
+        let request = self.stamped(v1::LogoutRequest {}, &signed)?;
+        let ended = self.link.call(request, |mut stub, r| async move { stub.logout(r).await });
+        ended.await.map(|_| ()).map_err(SessionError::Call)
+    }
+
+    async fn call<Q, R, F>(
+        &self,
+        message: Q,
+        send: impl Fn(Stub, Request<Q>) -> F + Copy,
+    ) -> Result<R, SessionError>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let mut signed = self.ensure().await?;
+        let mut renewed = false;
+        loop {
+            let call = || async {
+                let request = self.stamped(message.clone(), &signed)?;
+                self.link.call(request, send).await.map_err(SessionError::Call)
+            };
+            let result = patiently(call).await;
+            if renewed || !matches!(&result, Err(SessionError::Call(e)) if is_signed_out(e)) {
+                return result;
+            }
+            let other = self.begun_elsewhere(&signed).await;
+            renewed = other.is_none();
+            signed = match other {
+                Some(other) => other,
+                None => self.sign_in().await?,
+            };
+        }
+    }
+
+    /// The session that another process has begun since `dead` was read.
+    async fn begun_elsewhere(&self, dead: &Signed) -> Option<Signed> {
+        let other = self.file.load()?;
+        if other.token.expose_secret() == dead.token.expose_secret() {
+            return None;
+        }
+        *self.signed.lock().await = Some(other.clone());
+        Some(other)
+    }
+
+    fn stamped<Q>(&self, message: Q, signed: &Signed) -> Result<Request<Q>, SessionError> {
+        let value = |text: &str| {
+            // A token that cannot be written in a header is no token of the gateway's.
+            AsciiMetadataValue::try_from(text).map_err(|_| SessionError::NoPassword)
+        };
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("client-id", value(self.who.client.as_str())?);
+        let mut token = value(signed.token.expose_secret())?;
+        token.set_sensitive(true);
+        request.metadata_mut().insert("auth-token", token);
+        Ok(request)
+    }
+}
+
+fn is_signed_out(error: &CallError) -> bool {
+    matches!(error, CallError::Answered(refusal) if refusal.code == Code::Unauthenticated)
+}
+
+/// Calls again while the gateway answers that it is only a matter of a moment.
+async fn patiently<R, F>(call: impl Fn() -> F) -> Result<R, SessionError>
+where
+    F: Future<Output = Result<R, SessionError>>,
+{
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let result = call().await;
+        let wait = match &result {
+            Err(
+                SessionError::Call(CallError::Answered(refusal))
+                | SessionError::SignIn(CallError::Answered(refusal)),
+            ) if is_momentary(refusal) => refusal.retry_after.unwrap_or(PATIENCE_STEP),
+            _ => return result,
+        };
+        if Instant::now() + wait >= end {
+            return result;
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn is_momentary(refusal: &Refusal) -> bool {
+    let momentary = [Reason::Recovering, Reason::TooManyRequests];
+    momentary.iter().any(|reason| reason.name() == refusal.reason)
+}
