@@ -25,6 +25,16 @@ pub struct Witness {
     pub lsn: u64,
 }
 
+/// How far the log of the gateway that spoke was durable when it did.
+///
+/// The speaker is not always the gateway that began the payment: a rebuilt one settles what the lost
+/// one left.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Heard {
+    pub gateway: Lineage,
+    pub lsn: u64,
+}
+
 /// One start of a service, as it introduces itself.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Start {

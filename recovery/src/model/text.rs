@@ -9,14 +9,14 @@ use std::fmt;
 /// At most `N` bytes of UTF-8 (`N` <= 255), stored inline. Bytes beyond the length are zero, so that
 /// derived comparison is the comparison of the text.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text<const N: usize> {
+pub(super) struct Text<const N: usize> {
     bytes: [u8; N],
     len: u8,
 }
 
 impl<const N: usize> Text<N> {
     /// `None` when `text` is longer than `N` bytes or holds a NUL.
-    pub fn new(text: &str) -> Option<Self> {
+    pub(super) fn new(text: &str) -> Option<Self> {
         let source = text.as_bytes();
         if source.len() > N || source.contains(&0) {
             return None;
@@ -26,7 +26,7 @@ impl<const N: usize> Text<N> {
         Some(Self { bytes, len: u8::try_from(source.len()).ok()? })
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         let text = std::str::from_utf8(&self.bytes[..usize::from(self.len)]);
         text.expect("built from a str")
     }

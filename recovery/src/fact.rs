@@ -1,0 +1,283 @@
+//! What the logs remember: things that became true, in the past tense, never orders.
+//!
+//! A fact is written once and read for ever. Its fields may not change: a new shape is a new
+//! version in [`crate::record`].
+
+use crate::model::{
+    AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId, Heard,
+    HoldState, Lineage, Order, Reason, Reference, StartId, Vote, Witness,
+};
+use serde::{Deserialize, Serialize};
+
+macro_rules! facts {
+    ($(#[$doc:meta])* $union:ident { $($kind:literal $name:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub enum $union {
+            $($name($name),)*
+        }
+
+        impl $union {
+            /// Every kind with its name.
+            pub const KINDS: &'static [(u16, &'static str)] = &[$(($kind, stringify!($name)),)*];
+        }
+
+        impl crate::record::Fact for $union {
+            fn kind(&self) -> u16 {
+                match self {
+                    $(Self::$name(_) => $kind,)*
+                }
+            }
+
+            fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                }
+            }
+
+            fn encode_payload(&self) -> Vec<u8> {
+                match self {
+                    $(Self::$name(fact) => crate::record::payload(fact),)*
+                }
+            }
+
+            fn decode_payload(kind: u16, bytes: &[u8]) -> Result<Self, crate::record::DecodeError> {
+                match kind {
+                    $($kind => crate::record::parse(kind, bytes).map(Self::$name),)*
+                    unknown => Err(crate::record::DecodeError::UnknownKind { kind: unknown }),
+                }
+            }
+        }
+
+        $(impl From<$name> for $union {
+            fn from(fact: $name) -> Self {
+                Self::$name(fact)
+            }
+        })*
+    };
+}
+
+facts! {
+    /// A fact in the gateway's log.
+    GatewayFact {
+        1 Initialised,
+        2 Started,
+        3 Stopped,
+        4 BankJoined,
+        5 AccountListed,
+        6 BankMet,
+        10 Began,
+        11 Voted,
+        12 Decided,
+        13 Settled,
+        14 Ended,
+        20 SessionOpened,
+        21 SessionClosed,
+    }
+}
+
+facts! {
+    /// A fact in a bank's journal.
+    BankFact {
+        101 Founded,
+        102 BankStarted,
+        103 BankStopped,
+        105 AccountOpened,
+        106 Fenced,
+        110 Held,
+        111 Refused,
+        112 Posted,
+        113 Released,
+        114 Tombstoned,
+        115 Forgot,
+    }
+}
+
+/// The first record of a gateway: an empty directory is not special, it is made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Initialised {
+    pub cluster: Cluster,
+    pub lineage: Lineage,
+}
+
+/// A start of the gateway. Everything after it was written under this `start_id`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Started {
+    pub epoch: Epoch,
+    pub start_id: StartId,
+    pub version: String,
+}
+
+/// A clean stop; nothing follows it but the next start.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stopped {}
+
+/// A bank takes part from here on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BankJoined {
+    pub bank: BankName,
+    /// Its data directory; `None` for a foreign bank, whose log is not ours to know.
+    pub lineage: Option<Lineage>,
+}
+
+/// An account as the gateway's directory has it: whose it is and where, not what is on it now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccountListed {
+    pub account: AccountNumber,
+    pub bank: BankName,
+    pub owner: ClientId,
+    pub currency: Currency,
+    pub opening_minor: i64,
+}
+
+/// A bank's start passed Hello: how far its log had come.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BankMet {
+    pub bank: BankName,
+    pub epoch: Epoch,
+    pub witness: Witness,
+}
+
+/// A payment exists. Before this there is no outcome; after it there will be one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Began {
+    pub payment: GlobalId,
+    pub order: Order,
+}
+
+/// A participant's vote arrived.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Voted {
+    pub payment: GlobalId,
+    pub bank: BankName,
+    pub vote: Vote,
+    /// How far the bank's journal was durable.
+    pub bank_lsn: u64,
+}
+
+/// The commit point.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Decided {
+    pub payment: GlobalId,
+    pub decision: Decision,
+}
+
+/// A participant has carried the decision out, durably.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Settled {
+    pub payment: GlobalId,
+    pub bank: BankName,
+    pub state: HoldState,
+    /// How far the bank's journal was durable.
+    pub bank_lsn: u64,
+}
+
+/// Every participant has. Nothing remains to be done, only to be remembered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    pub payment: GlobalId,
+}
+
+/// A client signed in. The token itself is never written, only its SHA-256.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionOpened {
+    pub token_sha256: [u8; 32],
+    pub client: ClientId,
+    /// SHA-256 of the certificate it is bound to.
+    pub certificate_sha256: [u8; 32],
+    /// SHA-256 of the password hash that was in force: a new password ends the session.
+    pub credential_sha256: [u8; 32],
+    pub expires_ms: u64,
+}
+
+/// A session is over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionClosed {
+    pub token_sha256: [u8; 32],
+}
+
+/// The first record of a bank.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Founded {
+    pub cluster: Cluster,
+    pub lineage: Lineage,
+    pub bank: BankName,
+    /// The gateway that may drive it.
+    pub gateway: Lineage,
+}
+
+/// A start of the bank.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BankStarted {
+    pub epoch: Epoch,
+    pub start_id: StartId,
+    pub version: String,
+}
+
+/// A clean stop of the bank.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BankStopped {}
+
+/// An account exists and holds its opening balance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccountOpened {
+    pub account: AccountNumber,
+    pub owner: ClientId,
+    pub currency: Currency,
+    pub opening_minor: i64,
+}
+
+/// From here on only this start of this gateway is obeyed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fenced {
+    pub gateway: Lineage,
+    pub epoch: Epoch,
+    pub start_id: StartId,
+    /// How far the gateway's log was durable.
+    pub gateway_lsn: u64,
+}
+
+/// Money set aside; the vote was yes. Carries the whole payment, so that any one log can tell it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    pub payment: GlobalId,
+    pub order: Order,
+    pub heard: Heard,
+}
+
+/// The vote was no.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    pub payment: GlobalId,
+    pub reference: Reference,
+    pub reason: Reason,
+    pub heard: Heard,
+}
+
+/// The hold was committed: balances changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Posted {
+    pub payment: GlobalId,
+    pub heard: Heard,
+}
+
+/// The hold was let go.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Released {
+    pub payment: GlobalId,
+    pub heard: Heard,
+}
+
+/// An abort came for a payment never heard of: its prepare, should it still come, is refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tombstoned {
+    pub payment: GlobalId,
+    pub heard: Heard,
+}
+
+/// Every payment of this origin up to and with `through` is over on all sides, durably. Its
+/// outcome is dropped from memory; the journal keeps it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Forgot {
+    pub through: GlobalId,
+}

@@ -1,0 +1,354 @@
+//! A gateway's state: the fold of its log.
+//!
+//! [`State::evolve`] is the only function that changes it, in a replay as in live traffic. What is
+//! not here (who waits for an answer, which bank is connected) is forgotten by a restart, and may
+//! be.
+
+use crate::fact::{self, GatewayFact};
+use crate::model::{
+    AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId, Lineage,
+    Order, Reference, Start, Terms, Vote, Witness,
+};
+use crate::payment::{self, Parties, Party, Payment};
+use crate::record::Fact as _;
+use crate::replay::{Fold, Illegal};
+use crate::witness::{self, Written};
+use std::collections::{BTreeMap, BTreeSet};
+use wal::Lsn;
+
+/// A bank by its place in [`State::banks`].
+pub type BankIndex = u8;
+
+/// Banks are few: the index of one fits a byte.
+pub const BANKS_MAX: usize = 64;
+
+/// What the gateway remembers of a bank.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bank {
+    pub name: BankName,
+    /// `None`: a foreign bank.
+    pub lineage: Option<Lineage>,
+    /// How far its journal had come, as far as this log heard.
+    pub witness: Option<Witness>,
+}
+
+/// An account in the directory.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    pub bank: BankIndex,
+    pub owner: ClientId,
+    pub currency: Currency,
+    pub opening_minor: i64,
+}
+
+/// A payment and where it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub reference: Reference,
+    pub terms: Terms,
+    pub payer_bank: BankIndex,
+    pub payee_bank: BankIndex,
+    pub payment: Payment,
+    /// A participant voted no, durably: evidence of an abort that survives this log.
+    pub refused: bool,
+    pub began_lsn: Lsn,
+    pub began_ms: u64,
+    /// [`Lsn::ZERO`] while undecided.
+    pub decided_lsn: Lsn,
+    pub decided_ms: u64,
+}
+
+impl Entry {
+    /// The bank of a participant.
+    pub fn bank(&self, party: Party) -> BankIndex {
+        match party {
+            Party::Payer => self.payer_bank,
+            Party::Payee => self.payee_bank,
+        }
+    }
+
+    /// The participant that `bank` is.
+    pub fn party(&self, bank: BankIndex) -> Option<Party> {
+        if bank == self.payer_bank {
+            Some(Party::Payer)
+        } else {
+            (bank == self.payee_bank).then_some(Party::Payee)
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.payment.phase, payment::Phase::Ended { .. })
+    }
+}
+
+/// A signed-in client.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    pub client: ClientId,
+    pub certificate_sha256: [u8; 32],
+    pub credential_sha256: [u8; 32],
+    pub expires_ms: u64,
+}
+
+/// What the log says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct State {
+    pub cluster: Option<Cluster>,
+    pub lineage: Option<Lineage>,
+    pub starts: Vec<Written>,
+    pub banks: Vec<Bank>,
+    pub accounts: BTreeMap<AccountNumber, Account>,
+    pub payments: BTreeMap<GlobalId, Entry>,
+    /// The attempt that answers for a client's id.
+    pub by_reference: BTreeMap<Reference, GlobalId>,
+    /// A client's attempts, oldest first.
+    pub by_client: BTreeMap<ClientId, Vec<GlobalId>>,
+    /// Not ended.
+    pub open: BTreeSet<GlobalId>,
+    pub sessions: BTreeMap<[u8; 32], Session>,
+    /// The last record folded.
+    pub last: Lsn,
+    /// Did the last start stop cleanly?
+    pub stopped: bool,
+}
+
+impl Fold for State {
+    type Fact = GatewayFact;
+
+    fn evolve(&mut self, fact: &GatewayFact, lsn: Lsn, wall_ms: u64) -> Result<(), Illegal> {
+        let illegal = |why: String| Illegal { lsn, fact: fact.name(), why };
+        if lsn != self.last.next() {
+            return Err(illegal(format!("the record before it is {}", self.last)));
+        }
+        self.apply(fact, lsn, wall_ms).map_err(illegal)?;
+        self.last = lsn;
+        Ok(())
+    }
+}
+
+impl State {
+    fn apply(&mut self, fact: &GatewayFact, lsn: Lsn, wall_ms: u64) -> Result<(), String> {
+        self.stopped = false;
+        match fact {
+            GatewayFact::Initialised(fact) => {
+                if self.lineage.is_some() {
+                    return Err("the log has an identity already".into());
+                }
+                self.cluster = Some(fact.cluster);
+                self.lineage = Some(fact.lineage);
+            }
+            GatewayFact::Started(fact) => {
+                let before = self.epoch();
+                if fact.epoch <= before {
+                    return Err(format!("epoch {} follows epoch {before}", fact.epoch));
+                }
+                let (start_id, epoch) = (fact.start_id, fact.epoch);
+                self.starts.push(Written { start_id, epoch, first: lsn });
+            }
+            GatewayFact::Stopped(_) => self.stopped = true,
+            GatewayFact::BankJoined(fact) => self.join(fact)?,
+            GatewayFact::AccountListed(fact) => self.list(fact)?,
+            GatewayFact::BankMet(fact) => {
+                let bank = self.bank_mut(fact.bank)?;
+                bank.witness = Some(fact.witness);
+            }
+            GatewayFact::Began(fact) => self.begin(fact, lsn, wall_ms)?,
+            GatewayFact::Voted(fact) => {
+                self.heard(fact.bank, fact.bank_lsn)?;
+                let entry = self.step(fact.payment, fact.bank, |party| {
+                    payment::Fact::Voted(party, fact.vote)
+                })?;
+                entry.refused |= matches!(fact.vote, Vote::Refused(_));
+            }
+            GatewayFact::Decided(fact) => {
+                let entry = entry_mut(&mut self.payments, fact.payment)?;
+                entry.advance(payment::Fact::Decided(fact.decision))?;
+                entry.decided_lsn = lsn;
+                entry.decided_ms = wall_ms;
+                if fact.decision == Decision::Commit {
+                    let reference = entry.reference;
+                    self.by_reference.insert(reference, fact.payment);
+                }
+            }
+            GatewayFact::Settled(fact) => {
+                self.heard(fact.bank, fact.bank_lsn)?;
+                self.step(fact.payment, fact.bank, |party| {
+                    payment::Fact::Settled(party, fact.state)
+                })?;
+            }
+            GatewayFact::Ended(fact) => {
+                entry_mut(&mut self.payments, fact.payment)?.advance(payment::Fact::Ended)?;
+                self.open.remove(&fact.payment);
+            }
+            GatewayFact::SessionOpened(fact) => {
+                let session = Session {
+                    client: fact.client,
+                    certificate_sha256: fact.certificate_sha256,
+                    credential_sha256: fact.credential_sha256,
+                    expires_ms: fact.expires_ms,
+                };
+                self.sessions.insert(fact.token_sha256, session);
+            }
+            GatewayFact::SessionClosed(fact) => {
+                self.sessions.remove(&fact.token_sha256);
+            }
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, fact: &fact::BankJoined) -> Result<(), String> {
+        if self.bank_index(fact.bank).is_some() {
+            return Err(format!("bank {} has joined already", fact.bank));
+        }
+        if self.banks.len() == BANKS_MAX {
+            return Err(format!("more than {BANKS_MAX} banks"));
+        }
+        self.banks.push(Bank { name: fact.bank, lineage: fact.lineage, witness: None });
+        Ok(())
+    }
+
+    fn list(&mut self, fact: &fact::AccountListed) -> Result<(), String> {
+        let bank = self.bank_index(fact.bank).ok_or_else(|| unknown_bank(fact.bank))?;
+        let account = Account {
+            bank,
+            owner: fact.owner,
+            currency: fact.currency,
+            opening_minor: fact.opening_minor,
+        };
+        match self.accounts.insert(fact.account, account) {
+            None => Ok(()),
+            Some(_) => Err(format!("account {} is listed already", fact.account)),
+        }
+    }
+
+    fn begin(&mut self, fact: &fact::Began, lsn: Lsn, wall_ms: u64) -> Result<(), String> {
+        let order = &fact.order;
+        let index = |name| self.bank_index(name).ok_or_else(|| unknown_bank(name));
+        let (from, to) = (index(order.payer_bank)?, index(order.payee_bank)?);
+        let parties = if from == to { Parties::ONE } else { Parties::BOTH };
+        let entry = Entry {
+            reference: order.reference,
+            terms: order.terms.clone(),
+            payer_bank: from,
+            payee_bank: to,
+            payment: Payment::began(parties),
+            refused: false,
+            began_lsn: lsn,
+            began_ms: wall_ms,
+            decided_lsn: Lsn::ZERO,
+            decided_ms: 0,
+        };
+        self.file(order.reference, fact.payment)?;
+        if self
+            .payments
+            .last_key_value()
+            .is_some_and(|(last, _)| last.origin == fact.payment.origin && *last >= fact.payment)
+        {
+            return Err(format!("{} does not follow the payment before it", fact.payment));
+        }
+        self.payments.insert(fact.payment, entry);
+        self.open.insert(fact.payment);
+        self.by_client.entry(order.reference.client).or_default().push(fact.payment);
+        Ok(())
+    }
+
+    /// Which attempt answers for a client's id. Within one lineage there is only one. A rebuilt log
+    /// holds every attempt that the banks saw: one that committed wins, else the newest.
+    fn file(&mut self, reference: Reference, payment: GlobalId) -> Result<(), String> {
+        if let Some(before) = self.by_reference.get(&reference) {
+            let own = self.lineage.map(Lineage::origin);
+            if Some(before.origin) == own {
+                return Err(format!("{reference} has begun already"));
+            }
+            if self.payments[before].payment.decision() == Some(Decision::Commit) {
+                return Ok(());
+            }
+        }
+        self.by_reference.insert(reference, payment);
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        payment: GlobalId,
+        bank: BankName,
+        fact: impl Fn(Party) -> payment::Fact,
+    ) -> Result<&mut Entry, String> {
+        let bank = self.bank_index(bank).ok_or_else(|| unknown_bank(bank))?;
+        let entry = entry_mut(&mut self.payments, payment)?;
+        let party = entry.party(bank).ok_or_else(|| format!("no participant of {payment}"))?;
+        entry.advance(fact(party))?;
+        Ok(entry)
+    }
+
+    /// The bank's log is at least this long, under the start that was met last.
+    fn heard(&mut self, bank: BankName, lsn: u64) -> Result<(), String> {
+        if let Some(witness) = &mut self.bank_mut(bank)?.witness {
+            witness.lsn = witness.lsn.max(lsn);
+        }
+        Ok(())
+    }
+
+    fn bank_mut(&mut self, name: BankName) -> Result<&mut Bank, String> {
+        self.banks.iter_mut().find(|bank| bank.name == name).ok_or_else(|| unknown_bank(name))
+    }
+
+    pub fn bank_index(&self, name: BankName) -> Option<BankIndex> {
+        let index = self.banks.iter().position(|bank| bank.name == name)?;
+        Some(BankIndex::try_from(index).expect("at most BANKS_MAX banks"))
+    }
+
+    pub fn bank(&self, index: BankIndex) -> &Bank {
+        &self.banks[usize::from(index)]
+    }
+
+    /// The highest epoch that has started; 0 before the first.
+    pub fn epoch(&self) -> Epoch {
+        self.starts.last().map_or(0, |written| written.epoch)
+    }
+
+    /// This start, as it introduces itself. `None` before the first.
+    pub fn start(&self) -> Option<Start> {
+        let written = self.starts.last()?;
+        Some(Start {
+            cluster: self.cluster?,
+            lineage: self.lineage?,
+            epoch: written.epoch,
+            start_id: written.start_id,
+        })
+    }
+
+    /// Does this log hold what `witness` remembers of it, written under that start?
+    pub fn holds(&self, witness: &Witness) -> bool {
+        witness::holds(self.lineage, &self.starts, self.last, witness)
+    }
+
+    /// The payment as it is told to a bank.
+    pub fn order(&self, entry: &Entry) -> Order {
+        Order {
+            reference: entry.reference,
+            terms: entry.terms.clone(),
+            payer_bank: self.bank(entry.payer_bank).name,
+            payee_bank: self.bank(entry.payee_bank).name,
+        }
+    }
+}
+
+impl Entry {
+    fn advance(&mut self, fact: payment::Fact) -> Result<(), String> {
+        self.payment =
+            payment::evolve(self.payment, fact).map_err(|illegal| illegal.to_string())?;
+        Ok(())
+    }
+}
+
+fn entry_mut(
+    payments: &mut BTreeMap<GlobalId, Entry>,
+    payment: GlobalId,
+) -> Result<&mut Entry, String> {
+    payments.get_mut(&payment).ok_or_else(|| format!("{payment} has not begun"))
+}
+
+fn unknown_bank(name: BankName) -> String {
+    format!("bank {name} has not joined")
+}
