@@ -1,0 +1,209 @@
+//! The layer around all routes: certificate, then session, then the call, then one line about it.
+
+use super::rules::{self, Rule, Session};
+use super::session::{self, Authenticator, Principal};
+use super::{Caller, Role};
+use crate::errors::{self, Reason};
+use crate::telemetry;
+use axum::body::Body;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+/// Wraps a router in a [`Gate`].
+#[derive(Clone, Default)]
+pub struct IdentityLayer {
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl IdentityLayer {
+    /// For a service without sessions: a call whose rule asks for one is denied.
+    pub fn certificates_only() -> Self {
+        Self { authenticator: None }
+    }
+
+    pub fn with_sessions(authenticator: Arc<dyn Authenticator>) -> Self {
+        Self { authenticator: Some(authenticator) }
+    }
+}
+
+impl<S> Layer<S> for IdentityLayer {
+    type Service = Gate<S>;
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { inner, authenticator: self.authenticator.clone() }
+    }
+}
+
+/// Lets a call through when its caller may make it, and no other.
+#[derive(Clone)]
+pub struct Gate<S> {
+    inner: S,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl<S> Service<Request<Body>> for Gate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let began = Instant::now();
+        let caller = request.extensions().get::<Caller>().copied();
+        let rule = rules::rule(request.uri().path());
+        let seen = Seen::of(&request, rule, caller, began);
+        match admit(rule, caller, &request, self.authenticator.as_deref()) {
+            Ok(principal) => {
+                if let Some(principal) = principal {
+                    request.extensions_mut().insert(principal);
+                }
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let response = answer.await?;
+                    seen.say(&response);
+                    Ok(response)
+                })
+            }
+            Err(status) => {
+                let response = status.into_http();
+                seen.say(&response);
+                Box::pin(std::future::ready(Ok(response)))
+            }
+        }
+    }
+}
+
+/// Whether the call may go on, and as whom.
+fn admit(
+    rule: Option<&Rule>,
+    caller: Option<Caller>,
+    request: &Request<Body>,
+    authenticator: Option<&dyn Authenticator>,
+) -> Result<Option<Principal>, Status> {
+    let Some(caller) = caller.filter(|caller| caller.role != Role::Stranger) else {
+        let what = "the certificate carries no role: it needs one SAN URI such as strife://client";
+        return Err(errors::status(Reason::IdentityMismatch, what));
+    };
+    let Some(rule) = rule else {
+        return Err(errors::status(Reason::MethodUnknown, "no such method here"));
+    };
+    if !rule.callers.contains(&caller.role.kind()) {
+        let what = format!("{} may not call {}", caller.role, rule.path);
+        return Err(errors::status(Reason::IdentityMismatch, what));
+    }
+    let Session::Of(roles) = rule.session else { return Ok(None) };
+    let (client_id, token) = session::claimed(request.headers())?;
+    if let Role::Client(Some(name)) = caller.role
+        && name != client_id
+    {
+        let what = format!("the certificate speaks for {name}, not for {client_id}");
+        return Err(errors::status(Reason::IdentityMismatch, what));
+    }
+    let Some(authenticator) = authenticator else {
+        return Err(errors::status(Reason::RoleRequired, "no one can be signed in here"));
+    };
+    let principal = authenticator.authenticate(client_id, token, caller.fingerprint)?;
+    if !roles.contains(&principal.role) {
+        let what = format!("the role {} may not call {}", principal.role, rule.path);
+        return Err(errors::status(Reason::RoleRequired, what));
+    }
+    Ok(Some(principal))
+}
+
+/// What is remembered of a call for the line about it.
+struct Seen {
+    rule: Option<&'static Rule>,
+    method: Cow<'static, str>,
+    client_id: String,
+    caller: &'static str,
+    began: Instant,
+}
+
+impl Seen {
+    fn of(
+        request: &Request<Body>,
+        rule: Option<&'static Rule>,
+        caller: Option<Caller>,
+        began: Instant,
+    ) -> Self {
+        const UNKNOWN_CHARACTERS_MAX: usize = 120;
+        let method = rule.map_or_else(
+            || Cow::Owned(request.uri().path().chars().take(UNKNOWN_CHARACTERS_MAX).collect()),
+            |rule| Cow::Borrowed(rule.path),
+        );
+        // What a caller claims is written down only where it is a client id at all.
+        let claimed = request.headers().get("client-id").and_then(|value| value.to_str().ok());
+        let claimed = claimed.and_then(|text| text.parse::<recovery::model::ClientId>().ok());
+        let client_id = claimed.map(|client| client.to_string()).unwrap_or_default();
+        let caller = caller.map_or("stranger", |caller| caller.role.kind().name());
+        Self { rule, method, client_id, caller, began }
+    }
+
+    /// The code is that of the answer's head: of a stream, that it was begun.
+    fn say(self, response: &Response<Body>) {
+        let status = Status::from_header_map(response.headers());
+        let code = status.as_ref().map_or(Code::Ok, Status::code);
+        let reason = status.as_ref().and_then(errors::reason_of);
+        let elapsed = self.began.elapsed();
+        let (service, method) =
+            self.rule.map_or(("unknown", "unknown"), |rule| (rule.service, rule.method));
+        metrics::counter!(
+            "grpc_server_handled_total",
+            "grpc_service" => service, "grpc_method" => method, "grpc_code" => code_name(code)
+        )
+        .increment(1);
+        metrics::histogram!(
+            "grpc_server_handling_seconds", "grpc_service" => service, "grpc_method" => method
+        )
+        .record(elapsed);
+        if let Some(reason) = reason
+            && matches!(code, Code::Unauthenticated | Code::PermissionDenied)
+        {
+            metrics::counter!("strife_auth_failures_total", "reason" => reason.name()).increment(1);
+        }
+        telemetry::call(telemetry::Call {
+            method: self.method,
+            client_id: self.client_id,
+            caller: self.caller,
+            code: code_name(code),
+            reason: reason.map_or("", Reason::name),
+            elapsed,
+        });
+    }
+}
+
+/// As gRPC writes it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
