@@ -9,8 +9,10 @@
 //! Directories are 0700 and files 0600. Nothing here knows what the files say, but for `version`
 //! and `run/`, which are its own.
 
+mod certs;
 mod run;
 
+pub use certs::Party;
 pub use run::{RunFile, Running};
 
 use crate::errors::{Failure, Reason};

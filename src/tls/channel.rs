@@ -1,0 +1,89 @@
+//! Connections out, as tonic channels over our own TLS.
+
+use super::role::WrongRole;
+use crate::config::Address;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// TCP and the handshake together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A dead peer is noticed after these two, also between calls.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+
+/// What a channel carries.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Link {
+    /// Single calls.
+    Calls,
+    /// A stream of batches: windows of megabytes, so that a full one does not stall it.
+    Batches,
+}
+
+impl Link {
+    fn stream_window_bytes(self) -> u32 {
+        match self {
+            Self::Calls => 1 << 20,
+            Self::Batches => 4 << 20,
+        }
+    }
+
+    fn connection_window_bytes(self) -> u32 {
+        match self {
+            Self::Calls => 4 << 20,
+            Self::Batches => 8 << 20,
+        }
+    }
+}
+
+/// One connection, with its handshake done. What a channel makes; also for probes.
+pub async fn connect(
+    address: &Address,
+    tls: Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, BoxError> {
+    let name = ServerName::try_from(address.host().to_owned())?;
+    let attempt = async {
+        let tcp = TcpStream::connect((address.host(), address.port())).await?;
+        tcp.set_nodelay(true)?;
+        let handshake = TlsConnector::from(tls).connect(name, tcp).await;
+        handshake.map_err(|error| match WrongRole::behind(&error) {
+            Some(wrong) => BoxError::from(wrong),
+            None => error.into(),
+        })
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, attempt).await?
+}
+
+pub(super) fn lazy(
+    address: &Address,
+    tls: Arc<ClientConfig>,
+    link: Link,
+) -> Result<Channel, BoxError> {
+    // The connector below speaks TLS itself: to tonic, the address is a plain one, and only what
+    // stands in each request says https.
+    let origin: http::Uri = format!("https://{address}").parse()?;
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+        .origin(origin)
+        .initial_stream_window_size(link.stream_window_bytes())
+        .initial_connection_window_size(link.connection_window_bytes())
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(HEADER_LIST_BYTES_MAX);
+    let address = address.clone();
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let (address, tls) = (address.clone(), Arc::clone(&tls));
+        async move { connect(&address, tls).await.map(TokioIo::new) }
+    });
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
