@@ -1,9 +1,14 @@
 //! Strife: moves money between banks and never loses or doubles it, whatever crashes.
 
+pub mod accept;
+pub mod certs;
 pub mod client;
 pub mod config;
 pub mod crash;
 pub mod errors;
 pub mod home;
+pub mod identity;
 pub mod telemetry;
+pub mod tls;
+pub mod users;
 pub mod wire;

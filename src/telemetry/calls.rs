@@ -4,6 +4,7 @@
 //! thread cannot keep up, lines are dropped and counted, and the count is said: no payment waits for
 //! a log.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -20,13 +21,14 @@ const WAITING_MAX: usize = 8_192;
 #[derive(Debug)]
 pub struct Call {
     /// `/strife.v1.PaymentGateway/ProcessPayment`.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Empty where nobody is signed in.
     pub client_id: String,
     /// The peer's role, by its certificate.
-    pub caller: String,
+    pub caller: &'static str,
     pub code: &'static str,
-    pub reason: String,
+    /// Empty where there is none.
+    pub reason: &'static str,
     pub elapsed: Duration,
 }
 
@@ -85,6 +87,7 @@ fn write(calls: &Receiver<Call>) {
 
 fn line(call: &Call) {
     let Call { method, client_id, caller, code, reason, elapsed } = call;
+    let method = method.as_ref();
     let elapsed_ms = elapsed.as_secs_f64() * 1e3;
     tracing::info!(
         target: TARGET, method, client_id, caller, code, reason, elapsed_ms, "call"

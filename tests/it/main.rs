@@ -1,5 +1,9 @@
 //! The integration tests, as one binary: a module a subject.
 
+mod accept;
+mod certs;
 mod client_calls;
 mod client_desk;
+mod identity;
 mod support;
+mod tls;

@@ -1,3 +1,4 @@
 //! What the integration tests share.
 
+pub(crate) mod edge;
 pub(crate) mod fake_gateway;

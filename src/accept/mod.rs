@@ -1,0 +1,231 @@
+//! Lets connections in, and no more than it said.
+//!
+//! ```text
+//! listener --> caps --> handshake (bounded, timed) --> HTTP/2 (every limit explicit) --> routes
+//! ```
+//!
+//! tonic's own loop spins when descriptors run out, waits for ever for a handshake, and leaves
+//! hyper's reset limits unset; hence this one. Each connection's certificate is read once, and each
+//! of its requests carries the [`Caller`] and, where the caller gave one, its [`Deadline`].
+//! Nothing here knows which calls there are, or who may make them.
+
+mod caps;
+mod deadline;
+
+pub use deadline::Deadline;
+
+use crate::config::{Address, Limits};
+use crate::errors::{Exit, Failure, Reason};
+use crate::identity::Caller;
+use axum::body::Body;
+use caps::{Caps, Place};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt};
+
+/// Of a stream, and of a connection: batches must not stall.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+const SEND_BUFFER_BYTES_MAX: usize = 1 << 20;
+const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+const FRAME_BYTES_MAX: u32 = 64 << 10;
+/// A peer that opens and resets streams (CVE-2023-44487), or makes us reset them
+/// (CVE-2025-8671), is cut off at these.
+const PENDING_RESETS_MAX: usize = 20;
+const LOCAL_RESETS_MAX: usize = 1_024;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the loop sleeps when the machine has no descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds, or says who must make room.
+pub async fn bind(address: &Address) -> Result<TcpListener, Failure> {
+    TcpListener::bind((address.host(), address.port())).await.map_err(|error| {
+        let what = format!("cannot listen on {address}: {error}");
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Failure::new(Reason::PortInUse, what),
+            _ => Failure::plain(Exit::Configuration, what),
+        }
+    })
+}
+
+/// Serves `routes` until `stop`, then lets calls end for at most `limits.drain()`.
+///
+/// A stream that is open keeps its connection open: have streams watch `stop`, too.
+pub async fn serve<S>(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    limits: &Limits,
+    routes: S,
+    stop: CancellationToken,
+) where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    let caps = Caps::new(limits.connections, limits.connections_per_address);
+    let tracker = TaskTracker::new();
+    let cut = CancellationToken::new();
+    let door = Arc::new(Door {
+        tls: TlsAcceptor::from(tls),
+        handshakes: Semaphore::new(limits.handshakes),
+        handshake_timeout: limits.handshake_timeout(),
+        http: http(limits),
+        stop: stop.clone(),
+        cut: cut.clone(),
+    });
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (tcp, peer) = match accepted {
+            Ok(connection) => connection,
+            Err(error) => {
+                pause(&error).await;
+                continue;
+            }
+        };
+        let Some(place) = caps.admit(peer.ip()) else {
+            tracing::debug!(%peer, "too many connections: closed");
+            continue;
+        };
+        let (door, routes) = (Arc::clone(&door), routes.clone());
+        tracker.spawn(async move { door.receive(tcp, peer, place, routes).await });
+    }
+    drop(listener);
+    tracker.close();
+    if tokio::time::timeout(limits.drain(), tracker.wait()).await.is_err() {
+        tracing::warn!(connections = tracker.len(), "calls did not end in time: cut off");
+        cut.cancel();
+        tracker.wait().await;
+    }
+}
+
+/// A connection that broke before it was taken is no news; anything else will not pass by itself.
+async fn pause(error: &io::Error) {
+    let broken = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::Interrupted,
+    ];
+    if !broken.contains(&error.kind()) {
+        tracing::error!(%error, "cannot accept");
+        tokio::time::sleep(EXHAUSTED_PAUSE).await;
+    }
+}
+
+fn http(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    http
+}
+
+/// What every connection passes through.
+struct Door {
+    tls: TlsAcceptor,
+    handshakes: Semaphore,
+    handshake_timeout: Duration,
+    http: http2::Builder<TokioExecutor>,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Door {
+    async fn receive<S>(&self, tcp: TcpStream, peer: SocketAddr, _place: Place, routes: S)
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        let handshake = tokio::time::timeout(self.handshake_timeout, self.handshake(tcp));
+        let stream = tokio::select! {
+            () = self.stop.cancelled() => return,
+            stream = handshake => stream,
+        };
+        match stream {
+            Ok(Ok(stream)) => self.converse(stream, peer, routes).await,
+            Ok(Err(error)) => tracing::info!(%peer, %error, "handshake refused"),
+            Err(_) => tracing::info!(%peer, "handshake took too long"),
+        }
+    }
+
+    async fn handshake(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        tcp.set_nodelay(true)?;
+        let _permit = self.handshakes.acquire().await.map_err(io::Error::other)?;
+        self.tls.accept(tcp).await
+    }
+
+    async fn converse<S>(&self, stream: TlsStream<TcpStream>, peer: SocketAddr, routes: S)
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        let certificates = stream.get_ref().1.peer_certificates();
+        // The handshake demands one; without it there is nobody to talk to.
+        let Some(certificate) = certificates.and_then(<[_]>::first) else { return };
+        let caller = Caller::of_certificate(certificate);
+        let service = service_fn(move |request| answer(request, caller, routes.clone()));
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection => ended,
+                    () = self.cut.cancelled() => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            let error = crate::errors::chain(&error);
+            tracing::debug!(%peer, role = %caller.role, error, "connection broke");
+        }
+    }
+}
+
+async fn answer<S>(
+    request: Request<Incoming>,
+    caller: Caller,
+    routes: S,
+) -> Result<Response<Body>, Infallible>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(caller);
+    match Deadline::of(request.headers()) {
+        None => routes.oneshot(request).await,
+        Some(deadline) => {
+            request.extensions_mut().insert(deadline);
+            deadline.bound(routes.oneshot(request)).await
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What several subjects need: a home with certificates, and a service behind a real listener.
+
+use axum::body::Body;
+use http::{Request, Response};
+use recovery::model::BankName;
+use std::convert::Infallible;
+use strife::accept;
+use strife::config::{Address, Config, Limits};
+use strife::home::{Home, Party};
+use strife::identity::IdentityLayer;
+use strife::{certs, tls};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::{Layer, Service};
+
+pub(crate) fn bank(name: &str) -> BankName {
+    name.parse().expect("a bank name")
+}
+
+/// A home with certificates for the six banks. The directory lives as long as the first part.
+pub(crate) fn home() -> (TempDir, Home) {
+    tls::install_provider();
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = Home::new(directory.path().join("home"));
+    home.create().expect("made");
+    let banks: Vec<BankName> = Config::standard().banks.into_keys().collect();
+    certs::init(&home, &banks).expect("issued");
+    (directory, home)
+}
+
+/// A listener that serves until it is dropped.
+pub(crate) struct Served {
+    pub(crate) address: Address,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// `routes` behind the identity layer, shown as `party`.
+pub(crate) async fn serve<S>(
+    home: &Home,
+    party: Party,
+    layer: IdentityLayer,
+    limits: Limits,
+    routes: S,
+) -> Served
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    let listener = accept::bind(&Address::local(0)).await.expect("bound");
+    let address = Address::from(listener.local_addr().expect("an address"));
+    let tls = tls::server_of(home, party).expect("certificates");
+    let stop = CancellationToken::new();
+    let until = stop.clone();
+    let routes = layer.layer(routes);
+    let task =
+        tokio::spawn(async move { accept::serve(listener, tls, &limits, routes, until).await });
+    Served { address, stop, task }
+}
+
+/// The health service, which every role may ask.
+pub(crate) async fn health() -> axum::Router {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    tonic::service::Routes::new(service).into_axum_router()
+}
+
+/// Asks the health service over `channel`.
+pub(crate) async fn check(channel: tonic::transport::Channel) -> Result<(), tonic::Status> {
+    use tonic_health::pb::health_client::HealthClient;
+    let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
+    HealthClient::new(channel).check(request).await.map(|_| ())
+}
+
+/// The status and everything beneath it, as text.
+pub(crate) fn causes(status: &tonic::Status) -> String {
+    strife::errors::chain(status)
+}
