@@ -1,28 +1,32 @@
 //! The connection to the gateway: dialled when needed, dialled anew when it broke.
 //!
-//! Promises that a failure to connect is [`CallError::NotSent`] for certain, because connecting is
-//! a step of its own: a peer that accepts and then stalls in its handshake has received no request.
-//! And that every call ends: with an answer, or when its time is over.
+//! Promises that every call ends: with an answer, or when its time is over; and that a peer which
+//! accepts and then stalls in its handshake is known to have received no request, because the
+//! handshake has a limit of its own, below that of the call.
 //!
 //! The address is asked for on every dial, since a gateway may come back elsewhere.
 //!
 //! Refuses to know who is calling, and what.
 
 use super::classify::CallError;
-use crate::errors::chain;
+use crate::errors::Failure;
 use crate::wire::v1::payment_gateway_client::PaymentGatewayClient;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 /// The generated client.
 pub type Stub = PaymentGatewayClient<Channel>;
 
-/// Where the gateway is now; an error is told to a person.
-pub type Dial = Arc<dyn Fn() -> Result<Endpoint, String> + Send + Sync>;
+/// A channel to where the gateway is now, which connects when it is used. What it cannot connect to,
+/// it must give up within [`CONNECT_MAX`].
+pub type Dial = Arc<dyn Fn() -> Result<Channel, Failure> + Send + Sync>;
+
+/// How long connecting takes at most, the handshake included.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// The deadline travels with the call and is kept by both sides; this much later it is kept here
 /// alone, for a peer that is stopped.
@@ -31,19 +35,18 @@ const DEADLINE_SLACK: Duration = Duration::from_millis(500);
 /// A connection, or the intention of one.
 pub struct Link {
     dial: Dial,
-    connect_timeout: Duration,
     timeout: Duration,
     stub: Mutex<Option<Stub>>,
 }
 
 impl Link {
-    pub fn new(dial: Dial, connect_timeout: Duration, timeout: Duration) -> Self {
-        Self { dial, connect_timeout, timeout, stub: Mutex::new(None) }
+    pub fn new(dial: Dial, timeout: Duration) -> Self {
+        Self { dial, timeout, stub: Mutex::new(None) }
     }
 
     /// How long one call lasts at most, its connecting included.
     pub fn call_max(&self) -> Duration {
-        self.connect_timeout + self.timeout + DEADLINE_SLACK
+        CONNECT_MAX + self.timeout + DEADLINE_SLACK
     }
 
     /// One call. `request` is stamped with its deadline.
@@ -57,8 +60,7 @@ impl Link {
     {
         let stub = self.stub().await?;
         request.set_timeout(self.timeout);
-        let limit = self.timeout + DEADLINE_SLACK;
-        let error = match tokio::time::timeout(limit, send(stub, request)).await {
+        let error = match tokio::time::timeout(self.call_max(), send(stub, request)).await {
             Ok(Ok(response)) => return Ok(response.into_inner()),
             Ok(Err(status)) => CallError::of(&status),
             Err(_) => {
@@ -77,16 +79,7 @@ impl Link {
         if let Some(stub) = &*stub {
             return Ok(stub.clone());
         }
-        let endpoint = (self.dial)().map_err(|detail| CallError::NotSent { detail })?;
-        let connected = tokio::time::timeout(self.connect_timeout, endpoint.connect()).await;
-        let channel = match connected {
-            Ok(connected) => connected.map_err(|error| chain(&error)),
-            Err(_) => Err("the gateway accepts no connection in time".to_owned()),
-        };
-        let channel = channel.map_err(|detail| {
-            let detail = format!("{} at {}", detail, endpoint.uri());
-            CallError::NotSent { detail }
-        })?;
+        let channel = (self.dial)().map_err(|error| CallError::NotSent { detail: error.what })?;
         Ok(stub.insert(Stub::new(channel)).clone())
     }
 }

@@ -5,13 +5,18 @@
 //! - [`classify`]: what a failed call means for the money;
 //! - [`outbox`]: what was asked for and is not settled, on disk;
 //! - [`link`], [`token`], [`session`]: the connection, the session, the calls;
-//! - [`pay`]: one payment from the keyboard to its outcome, through all of the above.
+//! - [`pay`]: one payment from the keyboard to its outcome, through all of the above;
+//! - [`retry`]: the same for everything that waits;
+//! - [`ask`], [`words`]: what a person types, and what a person is told.
 //!
 //! Refuses to know how banks and gateway do their work: it meets them only at the proto.
 
+pub mod ask;
 pub mod classify;
 pub mod link;
 pub mod outbox;
 pub mod pay;
+pub mod retry;
 pub mod session;
 pub mod token;
+pub mod words;

@@ -19,6 +19,7 @@ use super::session::{Session, SessionError};
 use crate::crash;
 use crate::wire::v1::{PaymentResponse, PaymentState};
 use recovery::model::TransactionId;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tonic::Code;
@@ -52,6 +53,16 @@ pub enum Verdict {
 pub struct Desk {
     pub session: Arc<Session>,
     outbox: Arc<Mutex<Outbox>>,
+    in_flight: InFlight,
+}
+
+/// What this process is sending right now: its background leaves that alone.
+type InFlight = Arc<Mutex<BTreeSet<TransactionId>>>;
+
+/// Ends the flight however the attempt ends, also when nobody waits for it any more.
+struct Flight<'a> {
+    all: &'a InFlight,
+    id: TransactionId,
 }
 
 /// How an attempt ends in the outbox.
@@ -69,11 +80,12 @@ enum Record {
 
 impl Desk {
     pub fn new(session: Arc<Session>, outbox: Outbox) -> Self {
-        Self { session, outbox: Arc::new(Mutex::new(outbox)) }
+        Self { session, outbox: Arc::new(Mutex::new(outbox)), in_flight: InFlight::default() }
     }
 
     /// Pays, or queues, or says why not.
     pub async fn pay(&self, draft: Draft) -> Result<Verdict, OutboxError> {
+        let _flight = Flight::begin(&self.in_flight, draft.id);
         let known = self.find(draft.id).await?.is_some();
         if let Err(error) = self.session.ensure().await {
             return match unsigned(&error) {
@@ -92,15 +104,9 @@ impl Desk {
         self.attempt(draft, known).await
     }
 
-    /// Everything that waits, oldest first.
-    pub async fn waiting(&self) -> Result<Vec<TransactionId>, OutboxError> {
-        let entries = self.entries().await?;
-        let waiting = entries.iter().filter(|entry| entry.stage() != Stage::Final);
-        Ok(waiting.map(|entry| entry.draft.id).collect())
-    }
-
-    /// Sends one that waits, unless another process is at it.
+    /// Sends one that waits, unless it is being sent already, here or by another process.
     pub async fn send_again(&self, id: TransactionId) -> Result<Option<Verdict>, OutboxError> {
+        let Some(_flight) = Flight::begin(&self.in_flight, id) else { return Ok(None) };
         let lease_ms = self.session.call_max().as_millis() as u64;
         let begun = self.with(move |outbox| {
             let is_alive = |pid| pid != std::process::id() && is_alive(pid);
@@ -167,6 +173,20 @@ impl Desk {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+    }
+}
+
+impl<'a> Flight<'a> {
+    /// None when it is on its way already.
+    fn begin(all: &'a InFlight, id: TransactionId) -> Option<Self> {
+        let new = all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        new.then_some(Self { all, id })
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 

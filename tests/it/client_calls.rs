@@ -12,7 +12,7 @@ use tonic::transport::Endpoint;
 
 fn link_to(endpoint: Endpoint) -> Link {
     let timeout = Duration::from_millis(700);
-    Link::new(Arc::new(move || Ok(endpoint.clone())), timeout, timeout)
+    Link::new(Arc::new(move || Ok(endpoint.connect_lazy())), timeout)
 }
 
 fn link(gateway: &FakeGateway) -> Link {
