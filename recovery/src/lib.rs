@@ -12,6 +12,7 @@
 //! no dependency that could, and its `clippy.toml` forbids what the standard library offers.
 
 pub mod bank;
+pub mod drill;
 pub mod fact;
 pub mod gateway;
 pub mod hold;
