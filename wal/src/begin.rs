@@ -9,10 +9,10 @@
 //!  segment n+1    header | loose, written again | the epoch's first record | zeros
 //!
 //!  1 quarantine/: copy of the torn tail    2 spare/: all of n+1, synced
-//!  3 rename into wal/, sync wal/           4 cut n to used_len
+//!  3 sync .. and wal/, with n's name       4 rename into wal/, sync wal/     5 cut n to used_len
 //! ```
 //!
-//! A crash before 3 is durable leaves `n` as it was; after it, `n+1` bounds it. The rename is the
+//! A crash before 4 is durable leaves `n` as it was; after it, `n+1` bounds it. The rename is the
 //! only moment at which anything changes. `born_lsn` in the new header proves what came with it.
 
 use crate::build::{QUARANTINE, SPARE, Writing, capacity_for, cut, enter, fill, first_bytes};
@@ -36,6 +36,7 @@ impl<S: Storage> Opened<S> {
         assert!(epoch > self.epoch(), "an epoch is begun once");
         let (frames, predecessor) = self.reread(epoch, entry)?;
         let (sequence, first_lsn) = (predecessor.sequence + 1, predecessor.last_lsn.next());
+        let born = frames.iter().fold(0, |born, (frame, _)| born ^ frame.digest());
         let records: u64 = frames.iter().map(|(frame, _)| u64::from(frame.records())).sum();
         let header = SegmentHeader {
             identity: self.identity,
@@ -47,13 +48,18 @@ impl<S: Storage> Opened<S> {
                 .options
                 .segment_bytes
                 .max(capacity_for(frames.iter().map(|(frame, _)| frame))),
-            salt: derive_salt(&self.identity, sequence, &predecessor, epoch),
+            salt: derive_salt(&self.identity, sequence, &predecessor, epoch, born),
         };
         self.keep_torn_tail()?;
         let (bytes, mut tip, images) = first_bytes(&header, frames);
         tip.epoch = epoch;
         let aside = format!("{SPARE}/{}", file_name(sequence, first_lsn));
         let file = fill(&self.storage, &aside, &bytes, header.capacity)?;
+        // Names that are only readable are no safer than records: whoever gave them may have been
+        // killed before it could sync them. A successor must never outlive its predecessor.
+        for directory in ["", DIRECTORY] {
+            told(&self.storage, "sync", directory, self.storage.sync_dir(directory))?;
+        }
         enter(&self.storage, &aside, &header.path())?;
         self.cut_older(&predecessor)?;
         let current = Writing { path: header.path(), header, file, written: tip, synced: tip };
@@ -74,7 +80,8 @@ impl<S: Storage> Opened<S> {
             unreachable!("an opened log ends in a sound segment");
         };
         let mut frames = Vec::new();
-        let bytes = Files::list(&self.storage)?.read(index, last.used_len)?;
+        let mut files = Files::list(&self.storage)?;
+        let bytes = files.read(index, last.used_len)?;
         let mut next = proven.next;
         for &(offset, len) in &self.survey.loose {
             let batch = bytes.get(offset as usize..(offset + len) as usize);
@@ -116,7 +123,8 @@ impl<S: Storage> Opened<S> {
         let Some(torn) = &self.report.torn else { return Ok(()) };
         let index = self.survey.segments.len() - 1;
         let end = torn.offset + torn.bytes;
-        let bytes = Files::list(&self.storage)?.read(index, end)?;
+        let mut files = Files::list(&self.storage)?;
+        let bytes = files.read(index, end)?;
         let name = torn.quarantine.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let path = format!("{QUARANTINE}/{name}");
         let storage = &self.storage;

@@ -124,7 +124,7 @@ impl CrashDisk {
 
     /// The `n`-th operation from now (1 is the next) that changes anything is the last: what it
     /// writes is not synced, a sync does nothing, and all later ones fail, until a kill or a
-    /// power cut.
+    /// power cut that comes after it.
     pub fn stop_at_operation(&self, n: u64) {
         let mut state = self.state();
         state.stop_at = Some(state.operations + n);
@@ -241,7 +241,10 @@ impl CrashDisk {
 impl State {
     fn reset(&mut self) {
         self.generation += 1;
-        (self.locked, self.stopped, self.stop_at) = (false, false, None);
+        if std::mem::take(&mut self.stopped) {
+            self.stop_at = None;
+        }
+        self.locked = false;
         self.used = self.tree.sweep();
     }
 

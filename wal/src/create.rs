@@ -55,7 +55,7 @@ pub fn create<S: Storage>(
         born_lsn: Lsn::new(entries.len() as u64),
         predecessor,
         capacity: segment_bytes.max(capacity_for(std::iter::once(&frame))),
-        salt: derive_salt(&identity, 1, &predecessor, 0),
+        salt: derive_salt(&identity, 1, &predecessor, 0, frame.digest()),
     };
     let frames = (frame.records() > 0).then_some((frame, 0));
     let (bytes, ..) = first_bytes(&header, frames);

@@ -220,7 +220,7 @@ impl<S: Storage> Log<S> {
             born_lsn: self.durable,
             predecessor,
             capacity: spare.capacity,
-            salt: derive_salt(&identity, sequence + 1, &predecessor, self.epoch),
+            salt: derive_salt(&identity, sequence + 1, &predecessor, self.epoch, 0),
         };
         let (block, chain) = header.encode();
         let mut file = spare.file;

@@ -4,6 +4,7 @@
 //! batch, and what is half written behind that is in flight, not damage. What it shows may not be
 //! durable yet; [`Position::durable_lsn`](crate::Position) says what is.
 
+use std::borrow::Cow;
 use std::io;
 
 use crate::error::{Fault, OpenError, ReadError, Why};
@@ -46,10 +47,10 @@ impl<S: Storage> Segments for Files<'_, S> {
         told(self.storage, "open", &path, size)
     }
 
-    fn read(&mut self, index: usize, len: u64) -> Result<Vec<u8>, Fault> {
+    fn read(&mut self, index: usize, len: u64) -> Result<Cow<'_, [u8]>, Fault> {
         let path = format!("{DIRECTORY}/{}", self.names[index]);
         let bytes = self.storage.open(&path).and_then(|file| read_up_to(&file, len));
-        told(self.storage, "read", &path, bytes)
+        told(self.storage, "read", &path, bytes).map(Cow::Owned)
     }
 }
 

@@ -16,6 +16,8 @@
 //!
 //! Rejected: tolerating a wrong byte when no record is lost. Damage that is found is reported.
 
+use std::borrow::Cow;
+
 use crate::lsn::Lsn;
 use crate::survey::{self, Segments, Survey};
 
@@ -172,8 +174,8 @@ impl Segments for Memory<'_> {
         Ok(self.files[index].len() as u64)
     }
 
-    fn read(&mut self, index: usize, len: u64) -> Result<Vec<u8>, Self::Error> {
+    fn read(&mut self, index: usize, len: u64) -> Result<Cow<'_, [u8]>, Self::Error> {
         let file = self.files[index];
-        Ok(file[..file.len().min(len as usize)].to_vec())
+        Ok(Cow::Borrowed(&file[..file.len().min(len as usize)]))
     }
 }

@@ -194,12 +194,14 @@ pub(crate) fn parse_name(name: &str) -> Option<(u64, Lsn)> {
 /// A salt that no other segment has, of this log, of another, or of a copy gone its own way.
 ///
 /// It is derived, not drawn, so that a simulation stays a function of its seed. The lineage is
-/// random, the chain differs as soon as two copies of a log have, and the epoch with each start.
+/// random, the chain differs as soon as two copies of a log do, and `born` is a digest of what the
+/// segment is born with.
 pub(crate) fn derive_salt(
     identity: &Identity,
     sequence: u64,
     predecessor: &Predecessor,
     epoch: u64,
+    born: u32,
 ) -> Salt {
     let mut salt = 0x5354_5246_5741_4c00;
     let mut stir = |word: u64| salt = SplitMix64::new(salt ^ word).bits();
@@ -209,6 +211,7 @@ pub(crate) fn derive_salt(
     }
     stir(sequence);
     stir(epoch);
+    stir(u64::from(born));
     stir(u64::from(predecessor.last_chain));
     stir(predecessor.last_lsn.get());
     Salt(salt)

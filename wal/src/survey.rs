@@ -10,6 +10,8 @@
 //! It reads one segment at a time and writes nothing. It goes on past damage, so that a person is
 //! told of all of it; [`open`](crate::open) stops at the first.
 
+use std::borrow::Cow;
+
 use crate::error::Why;
 use crate::frame::BLOCK;
 use crate::lsn::Lsn;
@@ -124,7 +126,7 @@ pub(crate) trait Segments {
     fn names(&self) -> &[String];
     fn size(&mut self, index: usize) -> Result<u64, Self::Error>;
     /// The first `len` bytes, or all if there are fewer.
-    fn read(&mut self, index: usize, len: u64) -> Result<Vec<u8>, Self::Error>;
+    fn read(&mut self, index: usize, len: u64) -> Result<Cow<'_, [u8]>, Self::Error>;
 }
 
 /// Whether a file in the log's directory claims to be a segment. Others are none of our business.

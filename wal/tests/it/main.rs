@@ -2,4 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod crashes;
+mod damage;
+mod faults;
+mod follow;
+mod format;
+mod hostile;
 mod support;
+mod table;
+mod tears;
