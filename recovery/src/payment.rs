@@ -96,6 +96,16 @@ pub enum Event {
     Silent(Party),
 }
 
+impl Event {
+    /// The participant that it came from.
+    fn speaker(self) -> Option<Party> {
+        match self {
+            Self::Voted(party, _) | Self::Settled(party, _) | Self::Silent(party) => Some(party),
+            Self::TimedOut | Self::Interrupted => None,
+        }
+    }
+}
+
 /// What must be remembered.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Fact {
@@ -172,6 +182,9 @@ fn carries_out(state: HoldState, decision: Decision) -> bool {
 
 /// What does `event` mean for `payment`? Total: a new state or event must be thought about here.
 pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
+    if event.speaker().is_some_and(|party| !payment.parties.has(party)) {
+        return Step::nothing();
+    }
     match (payment.phase, event) {
         (Phase::Preparing { ready }, Event::Voted(party, Vote::Ready)) => {
             let voted = Fact::Voted(party, Vote::Ready);
@@ -183,8 +196,10 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
                 Step::remember([voted])
             }
         }
-        (Phase::Preparing { .. }, Event::Voted(party, Vote::Refused(reason))) => {
-            abort(payment, Some(Fact::Voted(party, Vote::Refused(reason))), reason)
+        (Phase::Preparing { ready }, Event::Voted(party, Vote::Refused(reason))) => {
+            // A foreign bank may take its yes back. It is not recorded as a second vote.
+            let vote = Fact::Voted(party, Vote::Refused(reason));
+            abort(payment, (!ready.has(party)).then_some(vote), reason)
         }
         (Phase::Preparing { .. }, Event::TimedOut) => abort(payment, None, Reason::PrepareTimeout),
         (Phase::Preparing { .. }, Event::Interrupted) => abort(payment, None, Reason::Interrupted),
@@ -255,10 +270,10 @@ fn abort(payment: Payment, vote: Option<Fact>, reason: Reason) -> Step<Fact, Act
 /// What is now true? Live and replay.
 pub fn evolve(payment: Payment, fact: Fact) -> Result<Payment, Illegal> {
     let phase = match (payment.phase, fact) {
-        (Phase::Preparing { ready }, Fact::Voted(party, Vote::Ready)) if !ready.has(party) => {
-            Phase::Preparing { ready: ready.with(party) }
-        }
-        (Phase::Preparing { ready }, Fact::Voted(party, Vote::Refused(_))) if !ready.has(party) => {
+        (Phase::Preparing { ready }, Fact::Voted(party, vote))
+            if payment.parties.has(party) && !ready.has(party) =>
+        {
+            let ready = if vote == Vote::Ready { ready.with(party) } else { ready };
             Phase::Preparing { ready }
         }
         (Phase::Preparing { ready }, Fact::Decided(Decision::Commit))
