@@ -83,6 +83,18 @@ pub enum AnyFact {
     Bank(BankFact),
 }
 
+impl From<GatewayFact> for AnyFact {
+    fn from(fact: GatewayFact) -> Self {
+        Self::Gateway(fact)
+    }
+}
+
+impl From<BankFact> for AnyFact {
+    fn from(fact: BankFact) -> Self {
+        Self::Bank(fact)
+    }
+}
+
 /// Reads a record without knowing whose log it is from: the numbers of kinds do not overlap.
 pub fn decode_any(record: &wal::Record<'_>) -> Result<AnyFact, DecodeError> {
     if GatewayFact::KINDS.iter().any(|(kind, _)| *kind == record.kind) {
