@@ -21,8 +21,8 @@ use tonic::{Request, Response, Status};
 /// The generated client.
 pub type Stub = PaymentGatewayClient<Channel>;
 
-/// A channel to where the gateway is now, which connects when it is used. What it cannot connect to,
-/// it must give up within [`CONNECT_MAX`].
+/// A channel to where the gateway is now, which connects when it is used. What it cannot connect
+/// to, it must give up within [`CONNECT_MAX`].
 pub type Dial = Arc<dyn Fn() -> Result<Channel, Failure> + Send + Sync>;
 
 /// How long connecting takes at most, the handshake included.

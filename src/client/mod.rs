@@ -12,11 +12,13 @@
 //! Refuses to know how banks and gateway do their work: it meets them only at the proto.
 
 pub mod ask;
+pub mod batch;
 pub mod classify;
 pub mod link;
 pub mod outbox;
 pub mod pay;
 pub mod retry;
 pub mod session;
+pub mod show;
 pub mod token;
 pub mod words;

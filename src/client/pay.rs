@@ -104,6 +104,11 @@ impl Desk {
         self.attempt(draft, known).await
     }
 
+    /// Saves drafts without trying to send them.
+    pub async fn keep(&self, drafts: Vec<Draft>) -> Result<(), OutboxError> {
+        self.with(move |outbox| outbox.save(&drafts, None, now_unix_ms())).await
+    }
+
     /// Sends one that waits, unless it is being sent already, here or by another process.
     pub async fn send_again(&self, id: TransactionId) -> Result<Option<Verdict>, OutboxError> {
         let Some(_flight) = Flight::begin(&self.in_flight, id) else { return Ok(None) };

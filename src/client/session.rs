@@ -23,6 +23,9 @@ use tonic::{Code, Request, Response, Status};
 const PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE_STEP: Duration = Duration::from_millis(200);
 
+/// Once for a session that another process has begun and that is dead as well, once for a new one.
+const RENEWALS_MAX: u32 = 2;
+
 /// Who is calling. Without a password, a token that died stays dead.
 #[derive(Debug, Clone)]
 pub struct Credentials {
@@ -55,13 +58,14 @@ pub struct Session {
     who: Credentials,
     file: TokenFile,
     signed: Mutex<Option<Signed>>,
+    renewing: Mutex<()>,
 }
 
 impl Session {
     /// Takes up the session that the file holds, if any. Sends nothing.
     pub fn new(link: Link, who: Credentials, file: TokenFile) -> Self {
         let signed = Mutex::new(file.load());
-        Self { link, who, file, signed }
+        Self { link, who, file, signed, renewing: Mutex::new(()) }
     }
 
     pub fn client(&self) -> ClientId {
@@ -82,6 +86,23 @@ impl Session {
     pub async fn ensure(&self) -> Result<Signed, SessionError> {
         match self.signed().await {
             Some(signed) => Ok(signed),
+            None => self.renew(None).await,
+        }
+    }
+
+    /// A session other than `dead`: one that was begun since, here or by another process, or a new
+    /// one. However many calls find the token dead at once, one of them signs in.
+    async fn renew(&self, dead: Option<&Signed>) -> Result<Signed, SessionError> {
+        let _turn = self.renewing.lock().await;
+        let begun = [self.signed().await, self.file.load()].into_iter().flatten();
+        let is_dead = |signed: &Signed| {
+            dead.is_some_and(|dead| dead.token.expose_secret() == signed.token.expose_secret())
+        };
+        match begun.into_iter().find(|signed| !is_dead(signed)) {
+            Some(signed) => {
+                *self.signed.lock().await = Some(signed.clone());
+                Ok(signed)
+            }
             None => self.sign_in().await,
         }
     }
@@ -174,33 +195,20 @@ impl Session {
         F: Future<Output = Result<Response<R>, Status>>,
     {
         let mut signed = self.ensure().await?;
-        let mut renewed = false;
+        let mut renewals = 0;
         loop {
             let call = || async {
                 let request = self.stamped(message.clone(), &signed)?;
                 self.link.call(request, send).await.map_err(SessionError::Call)
             };
             let result = patiently(call).await;
-            if renewed || !matches!(&result, Err(SessionError::Call(e)) if is_signed_out(e)) {
+            let signed_out = matches!(&result, Err(SessionError::Call(e)) if is_signed_out(e));
+            if !signed_out || renewals == RENEWALS_MAX {
                 return result;
             }
-            let other = self.begun_elsewhere(&signed).await;
-            renewed = other.is_none();
-            signed = match other {
-                Some(other) => other,
-                None => self.sign_in().await?,
-            };
+            renewals += 1;
+            signed = self.renew(Some(&signed)).await?;
         }
-    }
-
-    /// The session that another process has begun since `dead` was read.
-    async fn begun_elsewhere(&self, dead: &Signed) -> Option<Signed> {
-        let other = self.file.load()?;
-        if other.token.expose_secret() == dead.token.expose_secret() {
-            return None;
-        }
-        *self.signed.lock().await = Some(other.clone());
-        Some(other)
     }
 
     fn stamped<Q>(&self, message: Q, signed: &Signed) -> Result<Request<Q>, SessionError> {

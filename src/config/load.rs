@@ -71,6 +71,9 @@ impl Config {
             ("limits.handshakes", self.limits.handshakes as u64),
             ("limits.handshake_timeout_ms", self.limits.handshake_timeout_ms),
             ("limits.streams_per_connection", u64::from(self.limits.streams_per_connection)),
+            ("client.timeout_ms", self.client.timeout_ms),
+            ("client.retry_ms", self.client.retry_ms),
+            ("client.retry_max_ms", self.client.retry_max_ms),
         ];
         if let Some((key, _)) = zero.into_iter().find(|(_, value)| *value == 0) {
             return Err(invalid(format!("{key} must be greater than zero")));

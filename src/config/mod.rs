@@ -26,6 +26,7 @@ pub struct Config {
     pub console: Console,
     pub wal: Wal,
     pub limits: Limits,
+    pub client: Client,
     pub banks: Banks,
 }
 
@@ -150,6 +151,29 @@ impl Limits {
     }
 }
 
+/// How a client calls, and calls again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Client {
+    pub timeout_ms: u64,
+    pub retry_ms: u64,
+    pub retry_max_ms: u64,
+}
+
+impl Client {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    pub fn retry(&self) -> Duration {
+        Duration::from_millis(self.retry_ms)
+    }
+
+    pub fn retry_max(&self) -> Duration {
+        Duration::from_millis(self.retry_max_ms)
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bank {
@@ -231,5 +255,11 @@ impl Default for Limits {
             batch_bytes: 4 << 20,
             drain_ms: 3_000,
         }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self { timeout_ms: 10_000, retry_ms: 5_000, retry_max_ms: 60_000 }
     }
 }

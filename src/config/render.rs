@@ -50,6 +50,10 @@ const DOCS: &[(&str, &str)] = &[
     ("limits.message_bytes", "The largest message of a single call."),
     ("limits.batch_bytes", "The largest message of a stream of batches."),
     ("limits.drain_ms", "How long calls may take to end when the service stops."),
+    ("client", "Clients on this machine."),
+    ("client.timeout_ms", "How long one call may take. --timeout wins over it."),
+    ("client.retry_ms", "What was queued is sent again after so long, then after twice that, ..."),
+    ("client.retry_max_ms", "... and so on up to this."),
     (
         "banks",
         "The banks. Each is one table; a seventh is one more. Naming any here replaces all defaults.",
