@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod certs;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod crash;

@@ -60,14 +60,20 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Of a command that a person runs: warnings on stderr, no file.
-    pub fn command(color: Color) -> Self {
-        Self { level: Level::Warn, stderr: Some(Level::Warn), color, file: None }
+    /// Of a command that a person runs: warnings (or, verbose, all) on stderr, no file.
+    pub fn command(color: Color, verbose: bool) -> Self {
+        let level = if verbose { Level::Debug } else { Level::Warn };
+        Self { level, stderr: Some(level), color, file: None }
     }
 
     /// Of a service: the same on stderr as in its file, without the line a call.
     pub fn service(level: Level, color: Color, file: PathBuf) -> Self {
         Self { level, stderr: Some(level), color, file: Some(file) }
+    }
+
+    /// Begins, but for a service that begins its own.
+    pub fn start_unless(self, service: bool) -> Result<Option<Guard>, Failure> {
+        if service { Ok(None) } else { self.start().map(Some) }
     }
 
     /// Begins. Keep the guard to the end of `main`: dropping it writes what is left.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod certs;
+mod cli;
 mod client_calls;
 mod client_desk;
 mod identity;
