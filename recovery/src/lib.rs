@@ -6,11 +6,13 @@
 //! [`hold`] (the two machines of two-phase commit), [`gateway`] and [`bank`] (all payments, all
 //! holds), [`fact`] and [`record`] (what the logs hold), [`replay`] (a
 //! log folded into a state), [`witness`] (what each side knows of the
-//! other's log).
+//! other's log), [`resolve`] (what a restart does, in words), [`audit`] (all logs against each
+//! other), [`drill`] (the promises broken on purpose).
 //!
 //! Nothing here can wait, send, read a clock, open a file or draw a random number: this crate takes
 //! no dependency that could, and its `clippy.toml` forbids what the standard library offers.
 
+pub mod audit;
 pub mod bank;
 pub mod drill;
 pub mod fact;
@@ -21,5 +23,6 @@ pub mod model;
 pub mod payment;
 pub mod record;
 pub mod replay;
+pub mod resolve;
 pub mod step;
 pub mod witness;
