@@ -23,7 +23,7 @@ impl Lsn {
     /// The place after this one.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     /// The place `count` after this one; stops at the last there is.

@@ -1,10 +1,11 @@
 //! The bytes themselves: what every later version must still read, and what they prove.
 
 use wal::read::{Cursor, follow};
-use wal::{BatchImage, CrashDisk, Lsn, Salt, parse_batch};
+use wal::{BatchImage, CrashDisk, Lsn, Salt, Storage, StorageFile, parse_batch};
 
 use crate::support::{
-    IDENTITY, SEVEN_BLOCKS, begun, begun_with, entry, files, made, opened, payloads,
+    Files, IDENTITY, SEVEN_BLOCKS, begun, begun_with, entry, files, four_segments, made, opened,
+    payloads,
 };
 
 #[test]
@@ -138,4 +139,48 @@ fn a_log_outgrows_its_batches_and_its_options() {
 fn opened_count(disk: &CrashDisk, log: wal::Log<CrashDisk>) -> usize {
     drop(log);
     payloads(&opened(disk)).len()
+}
+
+fn golden(version: &str) -> Files {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version);
+    let mut files: Files = path
+        .read_dir()
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn the_first_format_is_read_by_every_later_version() {
+    let files = golden("v1");
+    let disk = CrashDisk::new(1);
+    disk.create_dir("wal").unwrap();
+    for (name, bytes) in &files {
+        disk.create(&format!("wal/{name}")).unwrap().write_at(bytes, 0).unwrap();
+    }
+    let opened = opened(&disk);
+    assert_eq!(opened.identity(), IDENTITY);
+    assert_eq!(opened.epoch(), 2);
+    assert_eq!(opened.durable(), Lsn::new(8));
+    let lengths: Vec<usize> = payloads(&opened).iter().map(Vec::len).collect();
+    assert_eq!(lengths, [4, 7, 100, 7, 3000, 3800, 900, 900]);
+    let mut first = Vec::new();
+    opened
+        .replay::<()>(|record, position| {
+            first.push((record.kind, record.kind_version, record.wall_ms, position.crc));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(first[0], (7, 1, 1_700_000_000_000, first[0].3));
+    assert_ne!(first[0].3, 0);
+}
+
+#[test]
+fn the_format_written_today_is_the_newest_golden_one() {
+    assert!(golden("v1") == four_segments(IDENTITY, b'g', true), "bump the format");
 }
