@@ -11,6 +11,7 @@
 //! that the log relies on. Nothing else is promised: not the order of writes, not their number.
 
 mod calls;
+mod file;
 mod tree;
 
 use std::io;

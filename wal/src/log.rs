@@ -5,6 +5,7 @@
 //! arrived during the last sync.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::build::{Writing, cut, enter, image};
@@ -233,5 +234,17 @@ impl<S: Storage> Log<S> {
         self.proven = self.durable;
         self.current = Writing { path: header.path(), header, file, written: tip, synced: tip };
         Ok(())
+    }
+}
+
+impl<S: Storage> fmt::Debug for Log<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("epoch", &self.epoch)
+            .field("segment", &self.current.path)
+            .field("next_lsn", &self.next_lsn)
+            .field("durable", &self.durable)
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
     }
 }

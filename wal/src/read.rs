@@ -129,6 +129,18 @@ pub fn follow<S: Storage, E>(
     cursor: &mut Cursor,
     mut visit: impl FnMut(Record<'_>, Position) -> Result<(), E>,
 ) -> Result<(), FollowError<E>> {
+    follow_batches(storage, cursor, |segment, batch, seen| {
+        visit_records(segment, batch, seen, &mut visit)
+    })
+}
+
+/// As [`follow`], a whole batch at a time, with the last record seen before it: for those who keep
+/// the bytes. Marks are batches too.
+pub fn follow_batches<S: Storage, E>(
+    storage: &S,
+    cursor: &mut Cursor,
+    mut visit: impl FnMut(&SegmentHeader, &Batch<'_>, Lsn) -> Result<(), E>,
+) -> Result<(), FollowError<E>> {
     let mut files = files(storage)?;
     let io = |fault| FollowError::Read(ReadError::Io(fault));
     let names = files.names().to_vec();
@@ -171,14 +183,16 @@ pub(crate) fn visit_segment<E>(
     visit: &mut impl FnMut(Record<'_>, Position) -> Result<(), E>,
 ) -> Result<Option<Tip>, E> {
     let mut seen = Lsn::ZERO;
-    visit_from(bytes, None, &mut seen, visit)
+    visit_from(bytes, None, &mut seen, &mut |segment, batch, seen| {
+        visit_records(segment, batch, seen, visit)
+    })
 }
 
 fn visit_from<E>(
     bytes: &[u8],
     start: Option<Tip>,
     seen: &mut Lsn,
-    visit: &mut impl FnMut(Record<'_>, Position) -> Result<(), E>,
+    visit: &mut impl FnMut(&SegmentHeader, &Batch<'_>, Lsn) -> Result<(), E>,
 ) -> Result<Option<Tip>, E> {
     let Ok((header, crc)) = SegmentHeader::decode(bytes) else { return Ok(None) };
     let mut tip = start.unwrap_or(Tip::start(&header, crc, 0));
@@ -191,22 +205,23 @@ fn visit_from<E>(
                 None => return Ok(Some(tip)),
             },
         };
-        visit_batch(&header, &batch, seen, visit)?;
+        // A start may have written again what was read before it.
+        if batch.header.last_lsn() > *seen || batch.header.records == 0 {
+            visit(&header, &batch, *seen)?;
+            *seen = batch.header.last_lsn().max(*seen);
+        }
         tip = Tip::after(&batch.header);
     }
 }
 
-fn visit_batch<E>(
+fn visit_records<E>(
     segment: &SegmentHeader,
     batch: &Batch<'_>,
-    seen: &mut Lsn,
+    seen: Lsn,
     visit: &mut impl FnMut(Record<'_>, Position) -> Result<(), E>,
 ) -> Result<(), E> {
     let header = &batch.header;
-    for (record, at, crc) in batch.records() {
-        if record.lsn <= *seen {
-            continue;
-        }
+    for (record, at, crc) in batch.records().filter(|(record, ..)| record.lsn > seen) {
         let position = Position {
             segment: segment.sequence,
             offset: header.offset,
@@ -219,7 +234,6 @@ fn visit_batch<E>(
             epoch: header.epoch,
         };
         visit(record, position)?;
-        *seen = record.lsn;
     }
     Ok(())
 }

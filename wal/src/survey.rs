@@ -10,14 +10,17 @@
 //! It reads one segment at a time and writes nothing. It goes on past damage, so that a person is
 //! told of all of it; [`open`](crate::open) stops at the first.
 
+mod contents;
+mod links;
+
 use std::borrow::Cow;
 
+use self::links::{head_of, link};
 use crate::error::Why;
 use crate::frame::BLOCK;
 use crate::lsn::Lsn;
-use crate::scan::{Evidence, Judgement, Place, Spot, judge};
-use crate::segment::{HeaderFault, Identity, Predecessor, SegmentHeader, file_name, parse_name};
-use crate::walk::{Damage, Tip, look_ahead, look_beyond, walk};
+use crate::segment::{Identity, SegmentHeader};
+use crate::walk::Tip;
 
 /// What is wrong with a segment, if anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +137,6 @@ pub(crate) fn is_segment(name: &str) -> bool {
     std::path::Path::new(name).extension().is_some_and(|extension| extension == "seg")
 }
 
-type Head = Result<(SegmentHeader, u32), Verdict>;
-
 pub(crate) fn survey<S: Segments>(
     segments: &mut S,
     witnessed: Option<Lsn>,
@@ -184,170 +185,4 @@ pub(crate) fn survey<S: Segments>(
         survey.segments.push(one);
     }
     Ok(survey)
-}
-
-fn head_of(name: &str, block: &[u8]) -> Head {
-    let Some((_, first_lsn)) = parse_name(name) else {
-        return Err(Verdict::at_header(Why::Name, Lsn::ZERO));
-    };
-    let corrupt = |why| Err(Verdict::at_header(why, first_lsn));
-    match SegmentHeader::decode(block) {
-        Ok((header, crc)) if file_name(header.sequence, header.first_lsn) == name => {
-            Ok((header, crc))
-        }
-        Ok(_) => corrupt(Why::Renamed),
-        Err(HeaderFault::Newer { format }) => Err(Verdict::NewerFormat { format }),
-        Err(HeaderFault::Checksum { stored, found }) => {
-            corrupt(Why::SegmentHeader { stored, found })
-        }
-        Err(HeaderFault::NotAHeader) => corrupt(Why::NotAHeader),
-    }
-}
-
-/// Turns each header that does not follow from the one before it into a verdict.
-fn link(heads: &mut [Head]) {
-    let expected = heads.iter().flatten().next().map(|(header, _)| header.identity);
-    let mut sequence = 1;
-    for head in heads {
-        let Ok((header, _)) = head else {
-            sequence += 1;
-            continue;
-        };
-        let found = header.identity;
-        if let Some(expected) = expected.filter(|expected| *expected != found) {
-            *head = Err(Verdict::WrongIdentity { expected, found });
-            sequence += 1;
-            continue;
-        }
-        let lsn = header.first_lsn;
-        let why = if header.sequence != sequence {
-            Some(Why::Sequence { expected: sequence })
-        } else if !follows_from_its_predecessor(header) {
-            Some(Why::NotAHeader)
-        } else {
-            None
-        };
-        sequence = header.sequence.saturating_add(1);
-        if let Some(why) = why {
-            *head = Err(Verdict::at_header(why, lsn));
-        }
-    }
-}
-
-fn follows_from_its_predecessor(header: &SegmentHeader) -> bool {
-    let Predecessor { sequence, last_lsn, used_len, .. } = header.predecessor;
-    let block = BLOCK as u64;
-    let bounded = if header.sequence == 1 {
-        header.predecessor == Predecessor::default()
-    } else {
-        sequence == header.sequence - 1 && used_len >= block && used_len.is_multiple_of(block)
-    };
-    let room = header.capacity.is_multiple_of(block) && header.capacity >= 2 * block;
-    bounded && room && header.first_lsn == last_lsn.plus(1) && header.born_lsn >= last_lsn
-}
-
-impl Survey {
-    fn examine(
-        &mut self,
-        one: &mut SegmentSurvey,
-        header: &SegmentHeader,
-        crc: u32,
-        bytes: &[u8],
-        bound: Option<Predecessor>,
-        last: bool,
-    ) {
-        let salt = header.salt;
-        let start = Tip::start(header, crc, self.epoch);
-        let mut spans = Vec::new();
-        let (mut batches, mut records, mut durable) = (0, 0, Lsn::ZERO);
-        let (mut tip, mut damage) = walk(bytes, salt, start, |batch| {
-            batches += 1;
-            records += u64::from(batch.header.records);
-            durable = durable.max(batch.header.durable_lsn);
-            if last {
-                spans.push(batch.header);
-            }
-        });
-        let ahead = damage.map(|_| look_ahead(bytes, salt, &tip)).unwrap_or_default();
-        self.durable = self.durable.max(durable).max(ahead.durable);
-        let evidence = |tip: &Tip, damage: &Option<Damage>, beyond, durable| Evidence {
-            place: if bound.is_some() { Place::Sealed } else { Place::Last },
-            covered: last && durable >= tip.next,
-            spot: damage.map_or(Spot::End, |damage| damage.spot),
-            mark: damage.is_some_and(|damage| damage.mark),
-            beyond,
-        };
-        let (beyond, bridge) = match &damage {
-            None => (crate::scan::Beyond::Nothing, None),
-            Some(damage) => look_beyond(bytes, salt, &tip, damage, ahead),
-        };
-        let mut judgement = judge(evidence(&tip, &damage, beyond, self.durable));
-        if let (Judgement::Bridge, Some(batch)) = (judgement, bridge) {
-            (tip, damage, judgement) = (Tip::after(&batch.header), None, Judgement::Clean);
-            batches += 1;
-            records += u64::from(batch.header.records);
-            spans.push(batch.header);
-            self.marks_lost += 1;
-        }
-        (one.batches, one.records) = (batches, records);
-        (one.used_len, one.last_lsn) = (tip.offset, tip.next.previous());
-        self.epoch = self.epoch.max(tip.epoch);
-        one.verdict = self.verdict(judgement, &tip, damage, bytes, ahead.whole);
-        if one.verdict.sound()
-            && let Some(why) = bounds_fault(one.len, header, &tip, bound)
-        {
-            let (offset, lsn) = (tip.offset, tip.next);
-            one.verdict = Verdict::Corrupt { why, offset, lsn, whole_batches_following: 0 };
-        }
-        if last {
-            let (proven, loose): (Vec<_>, Vec<_>) = spans
-                .into_iter()
-                .filter(|header| header.records > 0)
-                .partition(|header| header.first_lsn <= self.durable);
-            self.proven = Some(proven.last().map_or(start, Tip::after));
-            self.loose =
-                loose.iter().map(|header| (header.offset, u64::from(header.batch_len))).collect();
-        }
-    }
-
-    fn verdict(
-        &self,
-        judgement: Judgement,
-        tip: &Tip,
-        damage: Option<Damage>,
-        bytes: &[u8],
-        whole_batches_following: u64,
-    ) -> Verdict {
-        let why = match judgement {
-            Judgement::Clean | Judgement::Bridge => return Verdict::Clean,
-            Judgement::Torn => {
-                let valid_to = tip.offset;
-                let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1);
-                return Verdict::TornTail { valid_to, bytes: end.saturating_sub(valid_to) };
-            }
-            Judgement::Wrong => damage.map_or(Why::BatchHeader, |damage| damage.why),
-            Judgement::Overtaken => Why::Overtaken,
-            Judgement::Hole => Why::Hole,
-            Judgement::Lost => Why::Lost { durable: self.durable },
-        };
-        Verdict::Corrupt { why, offset: tip.offset, lsn: tip.next, whole_batches_following }
-    }
-}
-
-/// What is wrong with where a segment ends, though all in it holds.
-fn bounds_fault(
-    len: u64,
-    header: &SegmentHeader,
-    tip: &Tip,
-    bound: Option<Predecessor>,
-) -> Option<Why> {
-    let Some(Predecessor { used_len, last_lsn, last_chain, .. }) = bound else {
-        let capacity = header.capacity;
-        return (len < capacity).then_some(Why::SuccessorLost { len, capacity });
-    };
-    if len < used_len {
-        return Some(Why::Cut { len, used_len });
-    }
-    let ends_so = (used_len, last_lsn, last_chain) == (tip.offset, tip.next.previous(), tip.chain);
-    (!ends_so).then_some(Why::Predecessor { used_len, last_lsn })
 }

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 
-use super::tree::{DirNode, FileNode, Id, Node};
+use super::file::FileNode;
+use super::tree::{DirNode, Id, Node};
 use super::{CrashDisk, State, WriteFault, due, input_output};
 use crate::frame::SECTOR;
 use crate::storage::{Storage, StorageFile};

@@ -4,116 +4,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::frame::SECTOR;
 use crate::splitmix::SplitMix64;
 
 use super::FaultCounts;
+use super::file::{FileNode, Odds};
 
 pub(super) type Id = usize;
 pub(super) const ROOT: Id = 0;
-
-/// A file's bytes in the page cache and on disk, and the sectors in which they may differ.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FileNode {
-    pub(super) cache: Vec<u8>,
-    disk: Vec<u8>,
-    /// Ranges of sectors written since the last sync.
-    dirty: Vec<(usize, usize)>,
-}
-
-impl FileNode {
-    pub(super) fn write(&mut self, bytes: &[u8], at: usize) {
-        let end = at + bytes.len();
-        if self.cache.len() < end {
-            let old = self.cache.len();
-            self.cache.resize(end, 0);
-            self.touch(old, end);
-        }
-        self.cache[at..end].copy_from_slice(bytes);
-        self.touch(at, end);
-    }
-
-    pub(super) fn set_len(&mut self, len: usize) {
-        let old = self.cache.len();
-        self.cache.resize(len, 0);
-        self.touch(old.min(len), len);
-    }
-
-    fn touch(&mut self, from: usize, to: usize) {
-        if from < to {
-            self.dirty.push((from / SECTOR, to.div_ceil(SECTOR)));
-        }
-    }
-
-    pub(super) fn sync(&mut self) {
-        self.disk.resize(self.cache.len(), 0);
-        for (from, to) in std::mem::take(&mut self.dirty) {
-            let range = bytes_of(from, to, self.cache.len());
-            self.disk[range.clone()].copy_from_slice(&self.cache[range]);
-        }
-    }
-
-    /// A sync that failed: some sectors reached the disk, all are marked clean, and no later sync
-    /// will write the others.
-    pub(super) fn sync_badly(&mut self, random: &mut SplitMix64) {
-        self.disk.resize(self.cache.len(), 0);
-        for sector in self.take_dirty_sectors() {
-            let range = bytes_of(sector, sector + 1, self.cache.len());
-            if random.coin() {
-                self.disk[range.clone()].copy_from_slice(&self.cache[range]);
-            }
-        }
-    }
-
-    fn take_dirty_sectors(&mut self) -> Vec<usize> {
-        let mut sectors: Vec<usize> =
-            std::mem::take(&mut self.dirty).into_iter().flat_map(|(from, to)| from..to).collect();
-        sectors.sort_unstable();
-        sectors.dedup();
-        sectors
-    }
-
-    fn power_cut(&mut self, odds: Odds, random: &mut SplitMix64, counts: &mut FaultCounts) {
-        if self.disk.len() != self.cache.len() && odds.kept(random) {
-            self.disk.resize(self.cache.len(), 0);
-        }
-        for sector in self.take_dirty_sectors() {
-            let end = self.cache.len().min(self.disk.len());
-            let range = bytes_of(sector, sector + 1, end);
-            if odds.kept(random) {
-                self.disk[range.clone()].copy_from_slice(&self.cache[range]);
-                counts.sectors_kept += 1;
-            } else {
-                counts.sectors_lost += 1;
-            }
-        }
-        self.cache.clone_from(&self.disk);
-    }
-
-    /// Changes what is there behind everyone's back, on disk and in the cache.
-    pub(super) fn damage(&mut self, harm: impl Fn(&mut Vec<u8>)) {
-        harm(&mut self.cache);
-        harm(&mut self.disk);
-    }
-}
-
-fn bytes_of(from: usize, to: usize, len: usize) -> std::ops::Range<usize> {
-    (from * SECTOR).min(len)..(to * SECTOR).min(len)
-}
-
-/// How likely what was not synced survives, in eighths: each power cut draws its own.
-#[derive(Clone, Copy)]
-pub(super) struct Odds(u64);
-
-impl Odds {
-    pub(super) fn draw(random: &mut SplitMix64) -> Self {
-        Self([0, 1, 4, 4, 4, 7, 7, 8][random.below(8) as usize])
-    }
-
-    fn kept(self, random: &mut SplitMix64) -> bool {
-        random.below(8) < self.0
-    }
-}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct DirNode {
@@ -153,8 +50,7 @@ impl Node {
     pub(super) fn settle(&mut self) {
         match self {
             Self::File(file) => {
-                file.dirty.clear();
-                file.disk.clone_from(&file.cache);
+                file.sync();
             }
             Self::Dir(dir) => {
                 dir.pending.clear();

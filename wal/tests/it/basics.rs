@@ -92,3 +92,15 @@ fn a_payload_that_is_too_large_harms_nothing() {
     let lsn = log.append(entry(&vec![0; max])).unwrap();
     assert!(log.sync().unwrap().durable.covers(lsn));
 }
+
+#[test]
+fn a_log_and_its_spare_task_may_go_to_other_threads() {
+    fn sent<T: Send + 'static>(_: &T) {}
+    let disk = CrashDisk::new(1);
+    made(&disk);
+    let opened = opened(&disk);
+    sent(&opened);
+    let (log, _) = opened.begin(1, entry(b"started")).unwrap();
+    sent(&log);
+    sent(&log.spare_wanted());
+}

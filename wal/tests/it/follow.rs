@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wal::read::{Cursor, FollowError, follow, survey};
+use wal::read::{Cursor, FollowError, follow, follow_batches, survey};
 use wal::{CrashDisk, Disk, Lsn, ReadError, Storage};
 
 use crate::support::{SMALL, begun, entry, made, opened, payloads, sound};
@@ -76,6 +76,28 @@ fn a_reader_stops_at_damage_in_a_sealed_segment_and_says_where() {
     };
     assert_eq!((offset, lsn), (4096, Lsn::new(1)));
     assert!(!sound(&survey(&disk, None).unwrap()));
+}
+
+#[test]
+fn a_reader_of_batches_sees_the_images_that_the_writer_gave() {
+    let disk = CrashDisk::new(1);
+    made(&disk);
+    let mut log = begun(&disk);
+    let mut given = Vec::new();
+    for step in 0..40_u8 {
+        log.append(entry(&[step; 50])).unwrap();
+        given.extend(log.sync().unwrap().batches);
+        if step % 4 == 0 {
+            log.mark().unwrap();
+        }
+    }
+    let mut read = Vec::new();
+    follow_batches(&disk, &mut Cursor::after(Lsn::new(1)), |segment, batch, _| {
+        read.push(batch.image(segment));
+        Ok::<(), ()>(())
+    })
+    .unwrap();
+    assert_eq!(read, given);
 }
 
 #[test]

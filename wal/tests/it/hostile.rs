@@ -22,7 +22,7 @@ fn what_the_fuzzer_kept_is_still_survived() {
 
 #[test]
 fn an_empty_directory_of_segments_is_no_sound_log() {
-    assert!(scan(&Vec::new(), None).segments.is_empty());
+    assert!(scan(&[], None).segments.is_empty());
 }
 
 proptest! {
@@ -34,7 +34,7 @@ proptest! {
         sequence in 0..4_u64,
     ) {
         let name = format!("{sequence:010}-{:020}.seg", 1);
-        let survey = scan(&vec![(name, bytes)], None);
+        let survey = scan(&[(name, bytes)], None);
         prop_assert!(!sound(&survey));
     }
 
