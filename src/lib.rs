@@ -9,6 +9,8 @@ pub mod crash;
 pub mod errors;
 pub mod home;
 pub mod identity;
+pub mod init;
+pub mod supervise;
 pub mod telemetry;
 pub mod tls;
 pub mod users;

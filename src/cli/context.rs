@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::telemetry::Color;
 use std::future::Future;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) struct Context {
@@ -39,6 +39,11 @@ impl Context {
     /// The file that is read: `--config`, or the home's own.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.config_file.clone().unwrap_or_else(|| self.home.config_file())
+    }
+
+    /// `--config`, where it was given.
+    pub(crate) fn named_config_file(&self) -> Option<&Path> {
+        self.config_file.as_deref()
     }
 
     /// The configuration in force. A file that was named must be there.

@@ -12,6 +12,7 @@ mod output;
 mod secret;
 mod shell;
 mod status;
+mod up;
 mod users;
 
 pub(crate) use context::{Context, block_on};
@@ -135,6 +136,9 @@ impl From<When> for Color {
 #[derive(Subcommand, Debug)]
 enum Command {
     // Running it: up, init, gateway, bank, status.
+    /// Start everything: a gateway and its banks, made on the first start
+    #[command(hide = true)] // Until `gateway` and `bank` are here.
+    Up(up::UpArgs),
     /// Show what runs
     Status(status::StatusArgs),
 
@@ -162,6 +166,7 @@ enum Command {
 impl Command {
     fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
+            Self::Up(args) => up::run(&args, context),
             Self::Status(args) => status::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
@@ -175,7 +180,8 @@ impl Command {
     /// Whether it logs as a service, and so starts its own telemetry.
     fn is_service(&self) -> bool {
         match self {
-            Self::Status(_)
+            Self::Up(_)
+            | Self::Status(_)
             | Self::Config(_)
             | Self::Certs(_)
             | Self::Users(_)

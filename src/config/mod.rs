@@ -253,7 +253,7 @@ impl Default for Limits {
             streams_per_connection: 1_024,
             message_bytes: 64 << 10,
             batch_bytes: 4 << 20,
-            drain_ms: 3_000,
+            drain_ms: 2_000,
         }
     }
 }

@@ -6,5 +6,6 @@ mod cli;
 mod client_calls;
 mod client_desk;
 mod identity;
+mod supervise;
 mod support;
 mod tls;
