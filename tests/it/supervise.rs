@@ -45,13 +45,7 @@ fn up(ends: &[(&str, u8)]) -> Cluster {
     // By way of the shell: a file that was just written may be too busy to be run itself.
     let (program, flags) = (PathBuf::from("/bin/sh"), vec![script.into_os_string()]);
     let environment = vec![("FAKE_HOME".to_owned(), home.root().display().to_string())];
-    let plan = Plan {
-        home: home.clone(),
-        config: Config::standard(),
-        program,
-        flags: vec![],
-        environment,
-    };
+    let plan = Plan { home: home.clone(), config: Config::standard(), program, flags, environment };
     let (stop, said) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
     let (until, heard) = (stop.clone(), Arc::clone(&said));
     let (tell, ready) = oneshot::channel();
