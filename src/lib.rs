@@ -1,6 +1,7 @@
 //! Strife: moves money between banks and never loses or doubles it, whatever crashes.
 
 pub mod accept;
+pub mod bank;
 pub mod certs;
 pub mod cli;
 pub mod client;
@@ -10,8 +11,10 @@ pub mod errors;
 pub mod home;
 pub mod identity;
 pub mod init;
+pub mod journal;
 pub mod supervise;
 pub mod telemetry;
 pub mod tls;
 pub mod users;
+pub mod view;
 pub mod wire;

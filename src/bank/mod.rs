@@ -1,0 +1,148 @@
+//! One bank as a process: recovers its journal, serves its port, asks the gateway.
+//!
+//! ```text
+//!   gateway ==Participate==> service --mail--> ledger (one owner) --> journal --> book
+//!                               ^                 |
+//!                               '--- reports -----'
+//! ```
+//!
+//! It knows nothing of the gateway but the proto.
+
+mod inquiry;
+mod ledger;
+mod service;
+
+use crate::accept;
+use crate::config::Config;
+use crate::errors::{Exit, Failure, Reason};
+use crate::home::{Home, Party, Service};
+use crate::identity::IdentityLayer;
+use crate::journal::{self, Clock, Journal, Start, StartPoints, fresh_start_id};
+use crate::tls;
+use crate::wire::v1::bank_service_server::BankServiceServer;
+use ledger::{LedgerBox, LedgerMail, LedgerOwner, LedgerShell};
+use recovery::bank::{Ledger, Settings, State};
+use recovery::drill::point::Point;
+use recovery::fact::BankStarted;
+use recovery::message::Unwelcome;
+use recovery::model::BankName;
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+
+/// Recovers and serves `bank` until `stop`.
+pub async fn run(
+    home: &Home,
+    config: &Config,
+    bank: BankName,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let clock = Clock::start();
+    let place = config.banks.get(&bank).filter(|place| !place.foreign).ok_or_else(|| {
+        Failure::plain(Exit::Configuration, format!("strife.toml has no bank {bank} of ours")).todo(
+            "Add a table [banks.NAME] with its address, or check the name: strife config show",
+        )
+    })?;
+    let tls = tls::server_of(home, Party::Bank(bank))?;
+    let to_gateway = tls::to_coordinator(home, bank, &config.gateway.internal_address)?;
+    let started = recover(home, config, bank)?;
+    let listener = accept::bind(&place.address).await?;
+
+    let (mailbox, mail) = LedgerBox::new();
+    let (inquiries, asked) = mpsc::unbounded_channel();
+    let (halted, mut halt) = mpsc::unbounded_channel();
+    let start = started.state.start().expect("it has just started");
+    let owner = own(started, &mailbox, LedgerShell::new(inquiries, halted), clock)?;
+    let owner = spawn(owner, mail)?;
+
+    let asking = inquiry::run(to_gateway, bank, start, asked, stop.clone());
+    tokio::spawn(asking);
+    let service = service::Bank { name: bank, ledger: mailbox.clone(), clock, stop: stop.clone() };
+    let service = BankServiceServer::new(service)
+        .max_decoding_message_size(config.limits.batch_bytes)
+        .max_encoding_message_size(config.limits.batch_bytes);
+    let routes = tonic::service::Routes::new(service).into_axum_router();
+    let routes = IdentityLayer::certificates_only().layer(routes);
+    let announced = home.announce(Service::Bank(bank), &place.address)?;
+    tracing::info!(%bank, address = %place.address, epoch = start.epoch, "serving");
+
+    let serving = accept::serve(listener, tls, &config.limits, routes, stop.clone());
+    let lost = tokio::select! {
+        () = serving => None,
+        lost = halt.recv() => lost,
+    };
+    drop(announced);
+    stop.cancel();
+    mailbox.close();
+    let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    lost.map_or(Ok(()), |lost| Err(journal_lost(bank, &lost)))
+}
+
+fn own(
+    started: Start<State>,
+    mailbox: &LedgerBox,
+    shell: LedgerShell,
+    clock: Clock,
+) -> Result<LedgerOwner, Failure> {
+    let Start { state, log, durable, .. } = started;
+    let awake = mailbox.clone();
+    let journal = Journal::start("bank", log, None, move |durable| awake.durable(durable))
+        .map_err(|error| Failure::unexpected("start the journal's thread", &error))?;
+    let ledger = Ledger::new(state, Settings::default(), clock.now());
+    Ok(LedgerOwner::new(ledger, shell, journal, clock, durable))
+}
+
+fn spawn(owner: LedgerOwner, mail: Receiver<LedgerMail>) -> Result<JoinHandle<()>, Failure> {
+    let thread = std::thread::Builder::new().name("ledger".into());
+    let run = move || drop(owner.run(&mail));
+    thread.spawn(run).map_err(|error| Failure::unexpected("start the ledger's thread", &error))
+}
+
+fn recover(home: &Home, config: &Config, bank: BankName) -> Result<Start<State>, Failure> {
+    let directory = home.data(Service::Bank(bank));
+    let options = wal::Options { segment_bytes: config.wal.segment_bytes };
+    let started = journal::open::<State>(
+        &directory,
+        options,
+        None,
+        StartPoints { replayed: Point::BankRecovering, begun: None },
+        |_, _| {},
+        |state| {
+            let (epoch, start_id) = (state.epoch() + 1, fresh_start_id());
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            (epoch, BankStarted { epoch, start_id, version }.into())
+        },
+    )
+    .map_err(|error| error.failure(bank.as_str(), directory.clone()))?;
+    if started.state.bank != Some(bank) {
+        let what = format!("{} holds the journal of another bank", directory.display());
+        return Err(Failure::plain(Exit::Damaged, what).money("Nothing was served."));
+    }
+    report(bank, &started);
+    Ok(started)
+}
+
+fn report(bank: BankName, started: &Start<State>) {
+    let torn = started.report.torn.as_ref().map_or(0, |torn| torn.bytes);
+    tracing::info!(
+        %bank,
+        records = started.records,
+        torn_bytes = torn,
+        in_doubt = started.state.open.len(),
+        elapsed_ms = started.took.as_millis() as u64,
+        "recovered: every hold without an outcome is kept, and the gateway is asked"
+    );
+}
+
+fn journal_lost(bank: BankName, lost: &Unwelcome) -> Failure {
+    Failure::new(Reason::DataMissing, lost.to_string())
+        .money(
+            "This bank's journal is shorter than the gateway knows it was; nothing more is served.",
+        )
+        .todo(format!(
+            "Restore the newest copy of {bank}'s data, or rebuild it: strife rebuild bank {bank} \
+             --from-gateway"
+        ))
+}
