@@ -4,10 +4,12 @@
 //! a loss to be told of and never a reason to begin anew. It refuses where anything is begun
 //! already, and what it began and could not finish it leaves to be looked at.
 
+mod logs;
+
 use crate::certs;
 use crate::config::Config;
 use crate::errors::{Failure, Reason};
-use crate::home::{Home, Service, create_private_dir, write_private};
+use crate::home::{Home, write_private};
 use crate::users::{self, Users};
 use recovery::model::BankName;
 
@@ -24,17 +26,9 @@ pub fn init(home: &Home, config: &Config, all: &Users) -> Result<(), Failure> {
         certs::init(home, &banks)?;
     }
     users::save(&home.users_file(), all)?;
-    open_accounts(home, config, all)?;
+    logs::create_all(home, config, all)?;
     // Last: a home with it is whole.
     write_private(&home.config_file(), config.to_toml().as_bytes())
-}
-
-/// The seam to the logs: each opening is a record in the bank's journal and in the gateway's log.
-/// Until they are written here, it makes the directories that they will be in.
-fn open_accounts(home: &Home, config: &Config, _users: &Users) -> Result<(), Failure> {
-    create_private_dir(&home.data(Service::Gateway))?;
-    let banks = config.banks.iter().filter(|(_, bank)| !bank.foreign);
-    banks.map(|(name, _)| home.data(Service::Bank(*name))).try_for_each(|d| create_private_dir(&d))
 }
 
 fn refuse_a_second(home: &Home) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod crash;
 pub mod errors;
+pub mod gateway;
 pub mod home;
 pub mod identity;
 pub mod init;

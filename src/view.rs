@@ -2,5 +2,5 @@
 #[derive(Clone)]
 pub struct Feed;
 impl Feed {
-    pub fn durable(&self, _b: Vec<wal::BatchImage>) {}
+    pub fn send_image(&self, _b: wal::BatchImage) {}
 }

@@ -8,8 +8,10 @@ mod certs;
 mod config;
 mod context;
 mod errors;
+mod init;
 mod output;
 mod secret;
+mod serve;
 mod shell;
 mod status;
 mod up;
@@ -137,8 +139,13 @@ impl From<When> for Color {
 enum Command {
     // Running it: up, init, gateway, bank, status.
     /// Start everything: a gateway and its banks, made on the first start
-    #[command(hide = true)] // Until `gateway` and `bank` are here.
     Up(up::UpArgs),
+    /// Make an installation: certificates, users, accounts, logs
+    Init(init::InitArgs),
+    /// Run the gateway
+    Gateway(serve::GatewayArgs),
+    /// Run one bank
+    Bank(serve::BankArgs),
     /// Show what runs
     Status(status::StatusArgs),
 
@@ -167,6 +174,9 @@ impl Command {
     fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Up(args) => up::run(&args, context),
+            Self::Init(args) => init::run(&args, context),
+            Self::Gateway(args) => serve::gateway(&args, context),
+            Self::Bank(args) => serve::bank(&args, context),
             Self::Status(args) => status::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
@@ -180,7 +190,9 @@ impl Command {
     /// Whether it logs as a service, and so starts its own telemetry.
     fn is_service(&self) -> bool {
         match self {
+            Self::Gateway(_) | Self::Bank(_) => true,
             Self::Up(_)
+            | Self::Init(_)
             | Self::Status(_)
             | Self::Config(_)
             | Self::Certs(_)

@@ -75,6 +75,9 @@ pub trait Shell<M: Machine> {
     /// The crash point behind `action`.
     fn action_point(action: &M::Action) -> Option<Point>;
 
+    /// A transition, for the log at `debug`.
+    fn note(&self, _fact: &M::Fact, _lsn: Lsn) {}
+
     fn act(&mut self, action: M::Action, machine: &M);
 
     /// The turn is over: what was gathered for one receiver may leave as one message.
@@ -158,6 +161,11 @@ impl<M: Machine, S: Shell<M>> Owner<M, S> {
         if !turn.facts.is_empty() {
             let first = Lsn::new(self.machine.last().get() + 1 - turn.facts.len() as u64);
             self.watch(first, &turn.facts);
+            if tracing::enabled!(tracing::Level::DEBUG) {
+                for (lsn, fact) in (first.get()..).map(Lsn::new).zip(&turn.facts) {
+                    self.shell.note(fact, lsn);
+                }
+            }
             let records: Vec<Encoded> = turn.facts.iter().map(record::encode).collect();
             let wall_ms = super::wall_ms();
             let appended = self.journal.append(first, wall_ms, records, turn.urgent);

@@ -163,7 +163,7 @@ impl Writer {
         self.marked = false;
         (self.on_durable)(synced.durable);
         if let Some(view) = &self.view {
-            view.durable(synced.batches);
+            synced.batches.into_iter().for_each(|batch| view.send_image(batch));
         }
         self.room_bytes.store(self.log.room(), Ordering::Relaxed);
     }

@@ -197,3 +197,8 @@ pub fn report_from(report: &v1::Report) -> Result<Report, WireError> {
         alarm: report.alarm,
     })
 }
+
+/// The state that a unary answer names; `None` where the bank leaves it out.
+pub fn state_from_unary(response: &v1::TransactionResponse) -> Option<HoldState> {
+    state_from(response.state(), &response.reason).ok()
+}

@@ -8,6 +8,7 @@ mod handshake;
 
 pub use bank::{
     WireError, instruction_from, instruction_to, prepare_from, prepare_to, report_from, report_to,
+    state_from_unary,
 };
 pub use handshake::{
     hello_from, hello_to, holds_from, holds_to, intro_from, intro_to, welcome_from, welcome_to,

@@ -1,0 +1,133 @@
+//! The gateway's side of each bank: one task a bank, that keeps a line to it.
+//!
+//! A line is made in this order: Hello (fence, witnesses), then the stream, then the coordinator is
+//! told; from then on batches flow. When it breaks, the coordinator is told, and it begins again.
+//! What was said and not answered is the coordinator's to say again.
+
+mod foreign;
+mod stream;
+
+use super::coordinator::{CoordinatorBox, Request};
+use crate::config::Config;
+use crate::errors::Failure;
+use crate::home::Home;
+use crate::tls;
+use crate::wire::v1;
+use recovery::gateway::{BankIndex, State};
+use recovery::model::{AccountNumber, BankName};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+pub(super) type Outbound = mpsc::UnboundedSender<v1::ParticipateRequest>;
+
+/// After a broken line, the next attempt comes after this, doubling to the second.
+const RETRY_MS_MIN: u64 = 50;
+const RETRY_MS_MAX: u64 = 2_000;
+
+/// A bank as the gateway reaches it.
+#[derive(Clone)]
+pub(super) struct Bank {
+    pub(super) index: BankIndex,
+    pub(super) name: BankName,
+    pub(super) address: String,
+    pub(super) foreign: bool,
+    pub(super) channel: Channel,
+    /// Rung when the bank says that it is up.
+    pub(super) bell: Arc<Notify>,
+}
+
+impl Bank {
+    /// What is on an account, by the bank's own word.
+    pub(super) async fn balance(
+        &self,
+        account: AccountNumber,
+        timeout: Duration,
+    ) -> Result<tonic::Response<v1::BalanceResponse>, String> {
+        let mut client = v1::bank_service_client::BankServiceClient::new(self.channel.clone());
+        let account_number = account.to_string();
+        let mut request = tonic::Request::new(v1::BalanceRequest { account_number });
+        request.set_timeout(timeout);
+        client.get_balance(request).await.map_err(|status| told(&status))
+    }
+}
+
+/// Every bank that has joined, in the order of the log.
+pub(super) fn all(home: &Home, config: &Config, state: &State) -> Result<Vec<Bank>, Failure> {
+    use crate::errors::Exit;
+    let reach = |(index, bank): (BankIndex, &recovery::gateway::Bank)| {
+        let name = bank.name;
+        let place = config.banks.get(&name).ok_or_else(|| {
+            let what = format!("bank {name} has joined, and strife.toml does not say where it is");
+            let todo = format!("Add a table [banks.{name}] with its address.");
+            Failure::plain(Exit::Configuration, what).todo(todo)
+        })?;
+        Ok(Bank {
+            index,
+            name,
+            address: place.address.to_string(),
+            foreign: bank.lineage.is_none(),
+            channel: tls::to_bank(home, name, &place.address)?,
+            bell: Arc::new(Notify::new()),
+        })
+    };
+    (0..).zip(&state.banks).map(reach).collect()
+}
+
+/// Keeps a line to `bank` until `stop`.
+pub(super) async fn keep(bank: Bank, coordinator: CoordinatorBox, stop: CancellationToken) {
+    let mut wait_ms = RETRY_MS_MIN;
+    while !stop.is_cancelled() {
+        let line = async {
+            if bank.foreign {
+                foreign::run(&bank, &coordinator).await
+            } else {
+                stream::run(&bank, &coordinator).await
+            }
+        };
+        let broken = tokio::select! {
+            () = stop.cancelled() => return,
+            broken = line => broken,
+        };
+        if broken.was_up {
+            wait_ms = RETRY_MS_MIN;
+        }
+        if !coordinator.send(Request::Lost { bank: bank.index, why: broken.why }) {
+            return;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = bank.bell.notified() => wait_ms = RETRY_MS_MIN,
+            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {
+                wait_ms = (wait_ms * 2).min(RETRY_MS_MAX);
+            }
+        }
+    }
+}
+
+/// Why a line ended.
+pub(super) struct Broken {
+    why: String,
+    was_up: bool,
+}
+
+impl Broken {
+    fn before(why: impl Into<String>) -> Self {
+        Self { why: why.into(), was_up: false }
+    }
+
+    fn after(why: impl Into<String>) -> Self {
+        Self { why: why.into(), was_up: true }
+    }
+}
+
+/// A failed call, told to its innermost cause.
+fn told(status: &tonic::Status) -> String {
+    use std::error::Error;
+    match status.source() {
+        Some(source) => crate::errors::chain(source),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    }
+}

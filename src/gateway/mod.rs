@@ -1,0 +1,207 @@
+//! The gateway as a process: recovers its log, greets the banks, serves clients.
+//!
+//! ```text
+//!  clients --> service --mail--> coordinator (one owner) --> journal --> mirror
+//!                                  ^      |
+//!   banks  <== Participate ========'======'  one stream a bank, one batch a turn
+//! ```
+//!
+//! It holds no balance: money is at the banks, and what was decided is in the log.
+
+mod admin;
+mod banks;
+mod coordinator;
+mod inquiry;
+mod service;
+mod sessions;
+
+use crate::accept;
+use crate::config::{self, Config};
+use crate::errors::{Exit, Failure, Reason};
+use crate::home::{Home, Party, Service};
+use crate::identity::{Gate, IdentityLayer};
+use crate::journal::{self, Clock, Journal, Start, StartPoints, fresh_start_id};
+use crate::tls;
+use crate::wire::DESCRIPTORS;
+use crate::wire::v1::admin_service_server::AdminServiceServer;
+use crate::wire::v1::coordinator_service_server::CoordinatorServiceServer;
+use crate::wire::v1::payment_gateway_server::PaymentGatewayServer;
+use banks::Bank;
+use coordinator::{CoordinatorBox, CoordinatorMail, CoordinatorOwner, CoordinatorShell, Request};
+use recovery::drill::point::Point;
+use recovery::fact::Started;
+use recovery::gateway::{Ack, Coordinator, Halt, Settings, State};
+use sessions::Sessions;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tower::Layer;
+
+/// Recovers and serves the gateway until `stop`.
+pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Result<(), Failure> {
+    let clock = Clock::start();
+    let public_tls = tls::server_of(home, Party::Server)?;
+    let internal_tls = tls::server_of(home, Party::Gateway)?;
+    let started = recover(home, config)?;
+    let banks = Arc::new(banks::all(home, config, &started.state)?);
+    let sessions = Arc::new(Sessions::new(
+        home,
+        started.state.sessions.iter(),
+        config.gateway.session_idle(),
+        config.gateway.session_absolute(),
+    )?);
+    let epoch = started.state.epoch();
+    let public = accept::bind(&config.gateway.address).await?;
+    let internal = accept::bind(&config.gateway.internal_address).await?;
+
+    let (mailbox, mail) = CoordinatorBox::new();
+    let (halted, mut halt) = mpsc::unbounded_channel();
+    let shell = CoordinatorShell::new(banks.len(), halted);
+    let owner = spawn(own(started, config, &mailbox, shell, clock)?, mail)?;
+    for bank in banks.iter().cloned() {
+        tokio::spawn(banks::keep(bank, mailbox.clone(), stop.clone()));
+    }
+    let outside = routes(config, &mailbox, &sessions, &banks, clock);
+    let inside = inquiry::Inquiry { coordinator: mailbox.clone(), banks };
+    let inside = Routes::new(CoordinatorServiceServer::new(inside)).into_axum_router();
+    let inside = IdentityLayer::certificates_only().layer(inside);
+    let announced = home.announce(Service::Gateway, &config.gateway.address)?;
+    tracing::info!(address = %config.gateway.address, epoch, "serving");
+
+    let serving = async {
+        let outside = accept::serve(public, public_tls, &config.limits, outside, stop.clone());
+        let inside = accept::serve(internal, internal_tls, &config.limits, inside, stop.clone());
+        tokio::join!(outside, inside)
+    };
+    let halt = tokio::select! {
+        _ = serving => None,
+        halt = halt.recv() => halt,
+    };
+    drop(announced);
+    stop.cancel();
+    mailbox.send(Request::Stop);
+    mailbox.close();
+    let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    halt.map_or(Ok(()), |halt| Err(halted_by(&halt)))
+}
+
+fn routes(
+    config: &Config,
+    coordinator: &CoordinatorBox,
+    sessions: &Arc<Sessions>,
+    banks: &Arc<Vec<Bank>>,
+    clock: Clock,
+) -> Gate<axum::Router> {
+    let gateway = service::Gateway {
+        coordinator: coordinator.clone(),
+        sessions: Arc::clone(sessions),
+        banks: Arc::clone(banks),
+        clock,
+    };
+    let admin = admin::Admin {
+        coordinator: coordinator.clone(),
+        banks: Arc::clone(banks),
+        ack: config.gateway.ack.name(),
+        clock,
+        mirror_lsn: Box::new(|| 0),
+    };
+    let gateway = PaymentGatewayServer::new(gateway)
+        .max_decoding_message_size(config.limits.message_bytes)
+        .max_encoding_message_size(config.limits.message_bytes);
+    let mut routes = Routes::new(gateway).add_service(AdminServiceServer::new(admin));
+    if config.gateway.reflection {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .build_v1();
+        match reflection {
+            Ok(reflection) => routes = routes.add_service(reflection),
+            Err(error) => tracing::error!("reflection is off: {error}"),
+        }
+    }
+    IdentityLayer::with_sessions(Arc::clone(sessions) as _).layer(routes.into_axum_router())
+}
+
+fn own(
+    started: Start<State>,
+    config: &Config,
+    mailbox: &CoordinatorBox,
+    shell: CoordinatorShell,
+    clock: Clock,
+) -> Result<CoordinatorOwner, Failure> {
+    let Start { state, log, durable, .. } = started;
+    let awake = mailbox.clone();
+    let journal = Journal::start("gateway", log, None, move |durable| awake.durable(durable))
+        .map_err(|error| Failure::unexpected("start the log's thread", &error))?;
+    let coordinator = Coordinator::new(state, settings(config), clock.now());
+    Ok(CoordinatorOwner::new(coordinator, shell, journal, clock, durable))
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        ack: match config.gateway.ack {
+            config::Ack::Settled => Ack::Settled,
+            config::Ack::Decided => Ack::Decided,
+        },
+        two_phase_timeout_ms: config.gateway.two_phase_timeout_ms,
+        settle_wait_ms: config.gateway.settle_wait_ms,
+        in_flight_max: config.gateway.max_in_flight,
+        in_flight_per_bank_max: config.gateway.max_in_flight_per_bank,
+        ..Settings::default()
+    }
+}
+
+fn spawn(
+    owner: CoordinatorOwner,
+    mail: Receiver<CoordinatorMail>,
+) -> Result<JoinHandle<()>, Failure> {
+    let thread = std::thread::Builder::new().name("coordinator".into());
+    let run = move || drop(owner.run(&mail));
+    thread.spawn(run).map_err(|error| Failure::unexpected("start the coordinator's thread", &error))
+}
+
+fn recover(home: &Home, config: &Config) -> Result<Start<State>, Failure> {
+    let directory = home.data(Service::Gateway);
+    let options = wal::Options { segment_bytes: config.wal.segment_bytes };
+    let replayed = Point::RecoveringBeforeFence;
+    let points = StartPoints { replayed, begun: Some(Point::RecoveringBeforeHello) };
+    let begin = |state: &State| {
+        let (epoch, start_id) = (state.epoch() + 1, fresh_start_id());
+        (epoch, Started { epoch, start_id, version: env!("CARGO_PKG_VERSION").to_owned() }.into())
+    };
+    let started = journal::open::<State>(&directory, options, None, points, |_, _| {}, begin)
+        .map_err(|error| error.failure("gateway", directory))?;
+    let torn = started.report.torn.as_ref().map_or(0, |torn| torn.bytes);
+    tracing::info!(
+        records = started.records,
+        payments = started.state.payments.len(),
+        in_doubt = started.state.open.len(),
+        torn_bytes = torn,
+        elapsed_ms = started.took.as_millis() as u64,
+        "recovered: every id answers as before, and what is in doubt is settled with the banks"
+    );
+    Ok(started)
+}
+
+fn halted_by(halt: &Halt) -> Failure {
+    let reason = match halt {
+        Halt::Fenced { .. } => Reason::Fenced,
+        Halt::LogLost { .. } | Halt::DecisionLost { .. } => Reason::LogDamaged,
+    };
+    let todo = match halt {
+        Halt::Fenced { .. } => {
+            "Two gateways were started on copies of one directory: keep the one \
+             that the banks obey, and stop this one for good."
+        }
+        Halt::LogLost { .. } | Halt::DecisionLost { .. } => {
+            "Restore the newest copy of data/gateway, \
+             or rebuild it from the banks: strife rebuild gateway --from-banks"
+        }
+    };
+    Failure::new(reason, halt.to_string())
+        .exit(Exit::Damaged)
+        .money("This gateway has stopped and moves nothing more; the banks keep what they hold.")
+        .todo(todo)
+}
