@@ -101,7 +101,8 @@ fn disk_with(files: &Files) -> Option<CrashDisk> {
 /// Scanning never panics and never contradicts itself; what it calls sound can be started on, and
 /// is then sound.
 pub(crate) fn harm_and_scan(mut data: &[u8]) {
-    let mut files = whole();
+    static WHOLE: std::sync::OnceLock<Files> = std::sync::OnceLock::new();
+    let mut files = WHOLE.get_or_init(whole).clone();
     let witnessed = Some(Lsn::new(number(&mut data, 1) as u64 % 8));
     while !data.is_empty() {
         harm(&mut files, &mut data);

@@ -14,7 +14,7 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 /// Held by whoever has the log open.
 pub(crate) const LOCK: &str = "LOCK";
 
-const ZEROS_BYTES: usize = 1 << 20;
+static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
 /// The segment a writer writes to.
 pub(crate) struct Writing<S: Storage> {
@@ -80,9 +80,8 @@ pub(crate) fn fill<S: Storage>(
     let mut file = told(storage, "create", path, storage.create(path))?;
     told(storage, "write", path, write_all(&mut file, bytes, 0))?;
     let mut at = bytes.len() as u64;
-    let zeros = vec![0; ZEROS_BYTES.min((capacity - at) as usize)];
     while at < capacity {
-        let chunk = &zeros[..zeros.len().min((capacity - at) as usize)];
+        let chunk = &ZEROS[..ZEROS.len().min((capacity - at) as usize)];
         told(storage, "write", path, write_all(&mut file, chunk, at))?;
         at += chunk.len() as u64;
     }

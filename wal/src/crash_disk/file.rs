@@ -11,18 +11,20 @@ pub(super) struct FileNode {
     disk: Vec<u8>,
     /// Ranges of sectors written since the last sync.
     dirty: Vec<(usize, usize)>,
+    /// A sync failed: pages marked clean are not what the disk has.
+    lied: bool,
 }
 
 impl FileNode {
     pub(super) fn write(&mut self, bytes: &[u8], at: usize) {
-        let end = at + bytes.len();
-        if self.cache.len() < end {
-            let old = self.cache.len();
-            self.cache.resize(end, 0);
-            self.touch(old, end);
+        let (old, end) = (self.cache.len(), at + bytes.len());
+        if at == old {
+            self.cache.extend_from_slice(bytes);
+        } else {
+            self.cache.resize(old.max(end), 0);
+            self.cache[at..end].copy_from_slice(bytes);
         }
-        self.cache[at..end].copy_from_slice(bytes);
-        self.touch(at, end);
+        self.touch(at.min(old), end);
     }
 
     pub(super) fn set_len(&mut self, len: usize) {
@@ -38,6 +40,10 @@ impl FileNode {
     }
 
     pub(super) fn sync(&mut self) {
+        if self.disk.is_empty() {
+            self.dirty.clear();
+            self.disk.clone_from(&self.cache);
+        }
         self.disk.resize(self.cache.len(), 0);
         for (from, to) in std::mem::take(&mut self.dirty) {
             let range = bytes_of(from, to, self.cache.len());
@@ -45,9 +51,17 @@ impl FileNode {
         }
     }
 
+    /// Makes what is seen what the disk has.
+    pub(super) fn settle(&mut self) {
+        self.dirty.clear();
+        self.lied = false;
+        self.disk.clone_from(&self.cache);
+    }
+
     /// A sync that failed: some sectors reached the disk, all are marked clean, and no later sync
     /// will write the others.
     pub(super) fn sync_badly(&mut self, random: &mut SplitMix64) {
+        self.lied = true;
         self.disk.resize(self.cache.len(), 0);
         for sector in self.take_dirty_sectors() {
             let range = bytes_of(sector, sector + 1, self.cache.len());
@@ -71,6 +85,9 @@ impl FileNode {
         random: &mut SplitMix64,
         counts: &mut FaultCounts,
     ) {
+        if self.dirty.is_empty() && self.disk.len() == self.cache.len() && !self.lied {
+            return;
+        }
         if self.disk.len() != self.cache.len() && odds.kept(random) {
             self.disk.resize(self.cache.len(), 0);
         }
@@ -85,6 +102,7 @@ impl FileNode {
             }
         }
         self.cache.clone_from(&self.disk);
+        self.lied = false;
     }
 
     /// Changes what is there behind everyone's back, on disk and in the cache.

@@ -49,9 +49,7 @@ impl Node {
     /// Makes all that is seen durable.
     pub(super) fn settle(&mut self) {
         match self {
-            Self::File(file) => {
-                file.sync();
-            }
+            Self::File(file) => file.settle(),
             Self::Dir(dir) => {
                 dir.pending.clear();
                 dir.disk.clone_from(&dir.live);

@@ -25,8 +25,12 @@ fn an_empty_directory_of_segments_is_no_sound_log() {
     assert!(scan(&[], None).segments.is_empty());
 }
 
+fn cases() -> ProptestConfig {
+    ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn scan_never_panics_on_arbitrary_bytes(
