@@ -34,23 +34,38 @@ pub enum WriteFault {
 
 /// How often each fault has happened. A drill whose fault has count 0 has proven nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub struct FaultCounts {
+    /// Processes killed.
     pub kills: u64,
+    /// Power cuts.
     pub power_cuts: u64,
+    /// Machines that stopped at a given operation.
     pub stops: u64,
+    /// Unsynced sectors that a power cut took.
     pub sectors_lost: u64,
+    /// Unsynced sectors that a power cut left.
     pub sectors_kept: u64,
+    /// Unsynced creates, renames and removes that a power cut undid, halves counted.
     pub names_lost: u64,
+    /// Unsynced creates, renames and removes that a power cut left.
     pub names_kept: u64,
+    /// Syncs that failed.
     pub syncs_failed: u64,
+    /// Reads that failed.
     pub reads_failed: u64,
+    /// Writes that failed.
     pub writes_failed: u64,
+    /// Writes that wrote less than they were asked to.
     pub writes_short: u64,
+    /// Writes for which there was no space.
     pub writes_without_space: u64,
+    /// Bits flipped.
     pub bits_flipped: u64,
+    /// Sectors zeroed.
     pub sectors_zeroed: u64,
+    /// Files whose contents were replaced.
     pub files_replaced: u64,
+    /// Copies put in place of the whole disk.
     pub restores: u64,
 }
 

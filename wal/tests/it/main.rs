@@ -9,6 +9,7 @@ mod faults;
 mod follow;
 mod format;
 mod hostile;
+mod opening;
 mod support;
 mod table;
 mod tears;
