@@ -42,11 +42,6 @@ impl Credentials {
         Ok(Self { chain, key, origin })
     }
 
-    /// The party's own certificate, in DER.
-    pub fn certificate(&self) -> &[u8] {
-        &self.chain[0]
-    }
-
     pub(super) fn pair(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         (self.chain.clone(), self.key.clone_key())
     }
@@ -69,6 +64,11 @@ impl Trust {
         }
         Ok(Self { roots: Arc::new(roots), origin })
     }
+}
+
+/// A party's own certificate, in DER, whether or not its key is here.
+pub fn certificate(home: &Home, party: Party) -> Result<Vec<u8>, Failure> {
+    Ok(certificates(&home.certificate(party))?.swap_remove(0).to_vec())
 }
 
 /// From when until when a certificate is valid; `None` for bytes that are no certificate.

@@ -84,3 +84,16 @@ pub(crate) async fn check(channel: tonic::transport::Channel) -> Result<(), toni
 pub(crate) fn causes(status: &tonic::Status) -> String {
     strife::errors::chain(status)
 }
+
+/// Whether a tool is installed; says so when it is not. `STRIFE_REQUIRE` names tools that must be.
+pub(crate) fn has_tool(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|directory| directory.join(name).is_file()) {
+        return true;
+    }
+    let required = std::env::var("STRIFE_REQUIRE").unwrap_or_default();
+    let required = required.split([',', ' ']).any(|tool| tool == name);
+    assert!(!required, "{name} is required and not installed");
+    println!("SKIPPED {name}");
+    false
+}
