@@ -211,8 +211,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return usage(&error),
     };
     let context = Context::new(&cli.global);
-    let done =
-        Telemetry::command(context.color, context.verbose).start_unless(cli.command.is_service());
+    let done = Telemetry::command(context.color, context.verbose)
+        .quiet(context.quiet)
+        .start_unless(cli.command.is_service());
     let done = done.and_then(|_guard| cli.command.run(&context));
     match done {
         Ok(()) => ExitCode::from(Exit::Done.code()),

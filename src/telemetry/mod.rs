@@ -1,7 +1,7 @@
 //! What a process says while it runs: for people on stderr, as JSON lines in a file.
 //!
-//! Writing is done by threads of its own, and no line is lost: [`Guard`] writes what is left. Field
-//! names are public (`contract`): `method client_id transaction_id payment trace_id state lsn
+//! Writing is done by threads of its own, and no line of the file is lost: [`Guard`] writes what is
+//! left. A terminal that does not read loses lines instead of holding anybody up. Field names are public (`contract`): `method client_id transaction_id payment trace_id state lsn
 //! amount_minor bank code reason attempt elapsed_ms`. Nothing here knows what is worth saying, and
 //! no caller may hand it a password, a token or a key.
 
@@ -71,6 +71,13 @@ impl Telemetry {
         Self { level, stderr: Some(level), color, file: Some(file) }
     }
 
+    /// Says on stderr only what is an error.
+    #[must_use]
+    pub fn quiet(mut self, quiet: bool) -> Self {
+        self.stderr = self.stderr.filter(|_| !quiet);
+        self
+    }
+
     /// Begins, but for a service that begins its own.
     pub fn start_unless(self, service: bool) -> Result<Option<Guard>, Failure> {
         if service { Ok(None) } else { self.start().map(Some) }
@@ -78,7 +85,7 @@ impl Telemetry {
 
     /// Begins. Keep the guard to the end of `main`: dropping it writes what is left.
     pub fn start(self) -> Result<Guard, Failure> {
-        let (stderr, stderr_guard) = writer(std::io::stderr());
+        let (stderr, stderr_guard) = writer(std::io::stderr(), true);
         let human = tracing_subscriber::fmt::layer()
             .with_writer(stderr)
             .with_ansi(self.color.on_stderr())
@@ -87,7 +94,7 @@ impl Telemetry {
         let mut guards = vec![stderr_guard];
         let json = match &self.file {
             Some(path) => {
-                let (file, guard) = writer(open(path)?);
+                let (file, guard) = writer(open(path)?, false);
                 guards.push(guard);
                 let layer = tracing_subscriber::fmt::layer()
                     .json()
@@ -113,8 +120,8 @@ pub struct Guard {
     _guards: Vec<WorkerGuard>,
 }
 
-fn writer(to: impl std::io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default().lossy(false).finish(to)
+fn writer(to: impl std::io::Write + Send + 'static, lossy: bool) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default().lossy(lossy).finish(to)
 }
 
 /// Libraries speak up from `warn` on; we, from `level`.
@@ -156,4 +163,49 @@ fn open(path: &std::path::Path) -> Result<std::fs::File, Failure> {
     }
     let opened = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     opened.map_err(|e| Failure::unexpected(&format!("write {}", path.display()), &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// The only test of this binary that starts telemetry: a process has one.
+    #[test]
+    fn what_was_said_is_in_the_file_as_json_once_the_guard_is_gone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("logs/server.log");
+        let telemetry = Telemetry::service(Level::Info, Color::Never, path.clone()).quiet(true);
+        let guard = telemetry.start().expect("started");
+        tracing::info!(bank = "HDFC", lsn = 7, "posted");
+        tracing::debug!("not at this level");
+        call(Call {
+            method: "/strife.v1.PaymentGateway/ProcessPayment".into(),
+            client_id: "client1".to_owned(),
+            caller: "client",
+            code: "OK",
+            reason: "",
+            elapsed: Duration::from_millis(3),
+        });
+        drop(guard);
+        let text = std::fs::read_to_string(path).expect("written");
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let find = |message: &str| lines.iter().find(|line| line["message"] == message);
+        let posted = find("posted").expect("written");
+        assert_eq!((&posted["bank"], &posted["lsn"]), (&"HDFC".into(), &7.into()));
+        assert_eq!(posted["level"], "INFO");
+        assert!(posted["timestamp"].is_string());
+        let call = find("call").expect("written");
+        assert_eq!((&call["client_id"], &call["code"]), (&"client1".into(), &"OK".into()));
+        assert_eq!(call["elapsed_ms"], 3.0);
+        assert!(find("not at this level").is_none());
+    }
+
+    #[test]
+    fn no_color_and_a_pipe_are_plain_and_a_wish_is_a_wish() {
+        assert!(Color::Always.on(false));
+        assert!(!Color::Never.on(true));
+        assert!(!Color::Auto.on(false));
+    }
 }
