@@ -2,12 +2,14 @@
 
 use super::{SegmentSurvey, Survey, Verdict};
 use crate::error::Why;
+use crate::frame::BatchHeader;
 use crate::lsn::Lsn;
 use crate::scan::{Beyond, Evidence, Judgement, Place, Spot, judge};
 use crate::segment::{Predecessor, SegmentHeader};
 use crate::walk::{Damage, Tip, look_ahead, look_beyond, walk};
 
 impl Survey {
+    /// Walks the segment and fills in `one`; `bound` is what its successor says of it.
     pub(super) fn examine(
         &mut self,
         one: &mut SegmentSurvey,
@@ -31,18 +33,17 @@ impl Survey {
         });
         let ahead = damage.map(|_| look_ahead(bytes, salt, &tip)).unwrap_or_default();
         self.durable = self.durable.max(durable).max(ahead.durable);
-        let evidence = |tip: &Tip, damage: &Option<Damage>, beyond, durable| Evidence {
-            place: if bound.is_some() { Place::Sealed } else { Place::Last },
-            covered: last && durable >= tip.next,
-            spot: damage.map_or(Spot::End, |damage| damage.spot),
-            mark: damage.is_some_and(|damage| damage.mark),
-            beyond,
-        };
         let (beyond, bridge) = match &damage {
             None => (Beyond::Nothing, None),
             Some(damage) => look_beyond(bytes, salt, &tip, damage, ahead),
         };
-        let mut judgement = judge(evidence(&tip, &damage, beyond, self.durable));
+        let mut judgement = judge(Evidence {
+            place: if bound.is_some() { Place::Sealed } else { Place::Last },
+            covered: last && self.durable >= tip.next,
+            spot: damage.map_or(Spot::End, |damage| damage.spot),
+            mark: damage.is_some_and(|damage| damage.mark),
+            beyond,
+        });
         if let (Judgement::Bridge, Some(batch)) = (judgement, bridge) {
             (tip, damage, judgement) = (Tip::after(&batch.header), None, Judgement::Clean);
             batches += 1;
@@ -61,14 +62,19 @@ impl Survey {
             one.verdict = Verdict::Corrupt { why, offset, lsn, whole_batches_following: 0 };
         }
         if last {
-            let (proven, loose): (Vec<_>, Vec<_>) = spans
-                .into_iter()
-                .filter(|header| header.records > 0)
-                .partition(|header| header.first_lsn <= self.durable);
-            self.proven = Some(proven.last().map_or(start, Tip::after));
-            self.loose =
-                loose.iter().map(|header| (header.offset, u64::from(header.batch_len))).collect();
+            self.part_proven_from_loose(&start, spans);
         }
+    }
+
+    /// The last Mark stays outside the bound: it was not synced, and a power cut may still take it.
+    fn part_proven_from_loose(&mut self, start: &Tip, batches: Vec<BatchHeader>) {
+        let (proven, loose): (Vec<_>, Vec<_>) = batches
+            .into_iter()
+            .filter(|header| header.records > 0)
+            .partition(|header| header.first_lsn <= self.durable);
+        self.proven = Some(proven.last().map_or(*start, Tip::after));
+        self.loose =
+            loose.iter().map(|header| (header.offset, u64::from(header.batch_len))).collect();
     }
 
     fn verdict(
