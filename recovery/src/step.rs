@@ -130,6 +130,9 @@ pub trait Machine {
     /// The input that says that time has passed.
     fn tick() -> Self::Input;
 
+    /// A clean stop: the last facts of this start. Nothing is handled after it.
+    fn close(&mut self, now: Now, turn: &mut Turn<Self::Fact, Self::Action>);
+
     /// When a tick is due at the latest, in monotonic milliseconds.
     fn wake_ms(&self) -> u64;
 

@@ -130,7 +130,7 @@ pub(super) struct CoordinatorShell {
     lines: Vec<Option<Line>>,
     /// Instructions gathered in this turn, by bank.
     gathered: Vec<Vec<Instruction>>,
-    halted: mpsc::UnboundedSender<Halt>,
+    halted: Option<mpsc::UnboundedSender<Halt>>,
     durable: Lsn,
 }
 
@@ -141,7 +141,7 @@ impl CoordinatorShell {
             replies: HashMap::new(),
             lines: (0..banks).map(|_| None).collect(),
             gathered: vec![Vec::new(); banks],
-            halted,
+            halted: Some(halted),
             durable: Lsn::ZERO,
         }
     }
@@ -252,6 +252,8 @@ impl Shell<Coordinator> for CoordinatorShell {
     }
 
     fn act(&mut self, action: Action, _coordinator: &Coordinator) {
+        // Going on would break a promise: nothing more is said to anybody.
+        let Some(halted) = &self.halted else { return };
         match action {
             Action::Tell { bank, instruction } => {
                 self.gathered[usize::from(bank)].push(instruction);
@@ -263,8 +265,9 @@ impl Shell<Coordinator> for CoordinatorShell {
             }
             Action::Warn(warning) => tracing::warn!("{warning}"),
             Action::Halt(halt) => {
-                tracing::error!("{halt}");
-                let _ = self.halted.send(halt);
+                let _ = halted.send(halt);
+                self.halted = None;
+                self.gathered.iter_mut().for_each(Vec::clear);
             }
         }
     }

@@ -61,8 +61,10 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     let (halted, mut halt) = mpsc::unbounded_channel();
     let shell = CoordinatorShell::new(banks.len(), halted);
     let owner = spawn(own(started, config, &mailbox, shell, clock)?, mail)?;
+    // What is in flight when a stop is asked for is finished over these.
+    let hang_up = CancellationToken::new();
     for bank in banks.iter().cloned() {
-        tokio::spawn(banks::keep(bank, mailbox.clone(), stop.clone()));
+        tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
     let outside = routes(config, &mailbox, &sessions, &banks, clock);
     let inside = inquiry::Inquiry { coordinator: mailbox.clone(), banks };
@@ -76,13 +78,19 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
         let inside = accept::serve(internal, internal_tls, &config.limits, inside, stop.clone());
         tokio::join!(outside, inside)
     };
+    let begin_nothing = async {
+        stop.cancelled().await;
+        mailbox.send(Request::Stop);
+        std::future::pending::<()>().await;
+    };
     let halt = tokio::select! {
         _ = serving => None,
+        () = begin_nothing => None,
         halt = halt.recv() => halt,
     };
     drop(announced);
     stop.cancel();
-    mailbox.send(Request::Stop);
+    hang_up.cancel();
     mailbox.close();
     let _ = tokio::task::spawn_blocking(move || owner.join()).await;
     halt.map_or(Ok(()), |halt| Err(halted_by(&halt)))

@@ -128,7 +128,11 @@ impl<M: Machine, S: Shell<M>> Owner<M, S> {
                     Mail::Close => open = false,
                 }
             }
-            self.pass_time(&mut turn);
+            if open {
+                self.pass_time(&mut turn);
+            } else {
+                self.machine.close(self.clock.now(), &mut turn);
+            }
             self.finish(turn);
             if !open {
                 break;

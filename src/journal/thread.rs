@@ -127,10 +127,11 @@ impl Writer {
             } else if !self.log.pending() && !self.marked {
                 self.mark();
             }
-            self.ask_for_spare();
             if stop {
-                return;
+                // The last batch gets its proof, too: nothing follows that could carry it.
+                return self.mark();
             }
+            self.ask_for_spare();
         }
     }
 

@@ -70,6 +70,11 @@ impl Machine for Ledger {
         Input::Tick
     }
 
+    fn close(&mut self, now: Now, turn: &mut BankTurn) {
+        self.now = now;
+        self.remember(fact::BankStopped {}.into(), turn);
+    }
+
     fn wake_ms(&self) -> u64 {
         self.tick_due_ms
     }

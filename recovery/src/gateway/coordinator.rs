@@ -99,6 +99,11 @@ impl Machine for Coordinator {
         Input::Tick
     }
 
+    fn close(&mut self, now: Now, turn: &mut GatewayTurn) {
+        self.now = now;
+        self.remember(fact::Stopped {}.into(), turn);
+    }
+
     fn wake_ms(&self) -> u64 {
         let deadline = self.deadlines.first().map_or(u64::MAX, |(due, _)| *due);
         deadline.min(self.retry_due_ms).min(self.forget_due_ms)
