@@ -5,17 +5,23 @@
 //! listed. Nothing here knows how anything is done.
 
 mod certs;
+mod client;
 mod config;
 mod context;
 mod errors;
 mod init;
 mod output;
+mod queue;
 mod secret;
 mod serve;
 mod shell;
 mod status;
+mod transfer;
+mod tx;
 mod up;
 mod users;
+mod view;
+mod who;
 
 pub(crate) use context::{Context, block_on};
 use output::Format;
@@ -150,8 +156,20 @@ enum Command {
     Status(status::StatusArgs),
 
     // Paying: client, view, transfer, history, refund, queue.
+    /// Pay at a prompt: view, transfer, history, status, queue
+    Client(client::ClientArgs),
+    /// Show your balance
+    View(view::ViewArgs),
+    /// Pay someone, or everyone in a file
+    Transfer(transfer::TransferArgs),
+    /// List your payments
+    History(view::HistoryArgs),
+    /// Show, send or drop what waits to be sent
+    Queue(queue::QueueArgs),
 
     // Looking: tx, wal, audit.
+    /// Look at one payment
+    Tx(tx::TxArgs),
 
     // Proving: drill, bench.
 
@@ -178,6 +196,12 @@ impl Command {
             Self::Gateway(args) => serve::gateway(&args, context),
             Self::Bank(args) => serve::bank(&args, context),
             Self::Status(args) => status::run(&args, context),
+            Self::Client(args) => client::run(args, context),
+            Self::View(args) => view::view(&args, context),
+            Self::Transfer(args) => transfer::run(&args, context),
+            Self::History(args) => view::history(&args, context),
+            Self::Queue(args) => queue::run(&args, context),
+            Self::Tx(args) => tx::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
             Self::Users(args) => users::run(args, context),
@@ -190,10 +214,15 @@ impl Command {
     /// Whether it logs as a service, and so starts its own telemetry.
     fn is_service(&self) -> bool {
         match self {
-            Self::Gateway(_) | Self::Bank(_) => true,
+            Self::Gateway(_) | Self::Bank(_) | Self::Client(_) => true,
             Self::Up(_)
             | Self::Init(_)
             | Self::Status(_)
+            | Self::View(_)
+            | Self::Transfer(_)
+            | Self::History(_)
+            | Self::Queue(_)
+            | Self::Tx(_)
             | Self::Config(_)
             | Self::Certs(_)
             | Self::Users(_)

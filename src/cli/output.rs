@@ -27,6 +27,11 @@ impl Output {
         Self { format }
     }
 
+    /// Whether a person reads it.
+    pub(crate) fn is_table(self) -> bool {
+        self.format == Format::Table
+    }
+
     /// One result. `text` is how a person reads it.
     pub(crate) fn one<T: Serialize>(
         self,

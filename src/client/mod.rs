@@ -7,7 +7,8 @@
 //! - [`link`], [`token`], [`session`]: the connection, the session, the calls;
 //! - [`pay`]: one payment from the keyboard to its outcome, through all of the above;
 //! - [`retry`]: the same for everything that waits;
-//! - [`ask`], [`words`]: what a person types, and what a person is told.
+//! - [`batch`]: the same for a file of payments;
+//! - [`ask`], [`words`], [`show`], [`prompt`]: what a person types, and what a person is told.
 //!
 //! Refuses to know how banks and gateway do their work: it meets them only at the proto.
 
@@ -17,6 +18,7 @@ pub mod classify;
 pub mod link;
 pub mod outbox;
 pub mod pay;
+pub mod prompt;
 pub mod retry;
 pub mod session;
 pub mod show;

@@ -306,11 +306,19 @@ fn unknown(note: String) -> (Verdict, Record) {
 /// about *its* outcome is no doubt about a payment's.
 fn unsigned(error: &SessionError) -> Option<String> {
     match error {
-        SessionError::SignIn(CallError::Answered(refusal)) => {
-            (refusal.code == Code::Unavailable).then(|| refusal.to_string())
-        }
-        SessionError::SignIn(error) => Some(error.to_string()),
-        SessionError::NoPassword | SessionError::Store(_) | SessionError::Call(_) => None,
+        SessionError::SignIn(error) if is_away(error) => Some(error.to_string()),
+        SessionError::SignIn(_)
+        | SessionError::NoPassword
+        | SessionError::Store(_)
+        | SessionError::Call(_) => None,
+    }
+}
+
+/// Is it only that nobody is there to answer?
+pub fn is_away(error: &CallError) -> bool {
+    match error {
+        CallError::NotSent { .. } | CallError::OutcomeUnknown { .. } => true,
+        CallError::Answered(refusal) => refusal.code == Code::Unavailable,
     }
 }
 

@@ -124,7 +124,7 @@ pub fn balance(balance: &BalanceJson) -> String {
     table(&[], rows.map(|(name, value)| vec![name.to_owned(), value]))
 }
 
-pub const HISTORY: [&str; 6] = ["when (UTC)", "transaction id", "to", "amount", "state", "memo"];
+pub const HISTORY: [&str; 6] = ["WHEN (UTC)", "TRANSACTION", "TO", "AMOUNT", "STATE", "MEMO"];
 
 pub fn history_row(record: &RecordJson) -> Vec<String> {
     let state = match record.reason.as_str() {
@@ -141,8 +141,7 @@ pub fn history_row(record: &RecordJson) -> Vec<String> {
     ]
 }
 
-pub const QUEUE: [&str; 6] =
-    ["saved (UTC)", "transaction id", "to", "amount", "what is known", "because"];
+pub const QUEUE: [&str; 6] = ["SAVED (UTC)", "TRANSACTION", "TO", "AMOUNT", "KNOWN", "BECAUSE"];
 
 pub fn queue_row(entry: &EntryJson) -> Vec<String> {
     let known = match (entry.state, entry.stage) {
@@ -224,8 +223,8 @@ mod tests {
             lsn: 0,
         };
         insta::assert_snapshot!(table(&HISTORY, [history_row(&record)]), @r"
-        when (UTC)           transaction id  to              amount      state               memo
-        2026-08-06 07:06:40  rent-8          10000000000002  250.00 INR  ABORTED (TOO_LATE)  m
+        WHEN (UTC)           TRANSACTION  TO              AMOUNT      STATE               MEMO
+        2026-08-06 07:06:40  rent-8       10000000000002  250.00 INR  ABORTED (TOO_LATE)  m
         ");
     }
 }

@@ -201,6 +201,22 @@ pub fn of_outbox(error: &OutboxError) -> Failure {
     }
 }
 
+/// An entry of which the gateway has not told the outcome, and why not.
+pub fn of_waiting(entry: &Entry, asked: &Failure) -> Words {
+    let draft = &entry.draft;
+    if let Some(outcome) = &entry.outcome {
+        return of_outcome(draft, outcome);
+    }
+    let sent = entry.may_have_moved();
+    let verdict = if sent { Verdict::Unknown } else { Verdict::Queued }(String::new());
+    let mut words = of_verdict(draft, &verdict);
+    words.told = words.told.map_err(|failure| {
+        let what = said("the payment waits in the queue", &asked.what);
+        Failure { what, ..failure }
+    });
+    words
+}
+
 /// A payment's state that the gateway told on request.
 pub fn of_state(id: &str, response: &crate::wire::v1::PaymentResponse) -> Words {
     use crate::wire::v1::PaymentState;

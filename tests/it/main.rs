@@ -4,6 +4,7 @@ mod accept;
 mod certs;
 mod cli;
 mod client_calls;
+mod client_cli;
 mod client_desk;
 mod identity;
 mod supervise;

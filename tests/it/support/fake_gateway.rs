@@ -6,13 +6,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use strife::accept;
+use strife::config::{Address, Limits};
 use strife::errors::{Reason, status, status_with};
+use strife::home::{Home, Party};
+use strife::tls;
 use strife::wire::v1;
 use strife::wire::v1::payment_gateway_server::{PaymentGateway, PaymentGatewayServer};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::{Endpoint, Server, ServerTlsConfig};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
 /// What happens to one ProcessPayment; without a script it pays.
@@ -39,7 +44,7 @@ pub(crate) struct Book {
     pub(crate) arrived: Vec<v1::PaymentRequest>,
     pub(crate) tokens: Vec<String>,
     pub(crate) sign_ins: u32,
-    answers: BTreeMap<String, v1::PaymentResponse>,
+    answers: BTreeMap<String, (v1::PaymentRequest, v1::PaymentResponse)>,
 }
 
 /// What a gateway keeps on disk: it survives [`FakeGateway::kill`].
@@ -60,45 +65,48 @@ pub(crate) struct FakeGateway {
     pub(crate) address: SocketAddr,
     pub(crate) shared: Shared,
     die: Arc<Notify>,
+    home: Option<Home>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl FakeGateway {
+    /// Without TLS, for what is above it.
     pub(crate) fn start() -> Self {
         Self::start_on("127.0.0.1:0".parse().expect("an address"), Shared::default(), None)
     }
 
+    /// As the gateway of a home, with its certificates, for the built program to find.
+    pub(crate) fn start_in(home: &Home) -> Self {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        Self::start_on(address, Shared::default(), Some(home.clone()))
+    }
+
     /// Comes up with what an earlier one has left behind.
-    pub(crate) fn start_on(
-        address: SocketAddr,
-        shared: Shared,
-        tls: Option<ServerTlsConfig>,
-    ) -> Self {
+    fn start_on(address: SocketAddr, shared: Shared, home: Option<Home>) -> Self {
         let die = Arc::new(Notify::new());
         let service = Service { shared: shared.clone(), die: Arc::clone(&die) };
         let (told, listening) = std::sync::mpsc::channel();
-        let killed = Arc::clone(&die);
+        let (killed, within) = (Arc::clone(&die), home.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             runtime.block_on(async {
                 let listener = TcpListener::bind(address).await.expect("a free port");
-                told.send(listener.local_addr().expect("an address")).expect("a listener");
-                let mut server = Server::builder();
-                if let Some(tls) = tls {
-                    server = server.tls_config(tls).expect("usable certificates");
-                }
-                let router = server.add_service(PaymentGatewayServer::new(service));
+                let address = listener.local_addr().expect("an address");
+                let announced = within.as_ref().map(|home| {
+                    let address = Address::local(address.port());
+                    home.announce(strife::home::Service::Gateway, &address).expect("announced")
+                });
+                told.send(address).expect("someone waits");
                 tokio::select! {
-                    ended = router.serve_with_incoming(TcpListenerStream::new(listener)) => {
-                        ended.expect("the server runs until it is killed");
-                    }
+                    () = serve(listener, within, service) => {}
                     () = killed.notified() => {}
                 }
+                drop(announced);
             });
             runtime.shutdown_background();
         });
         let address = listening.recv().expect("the address");
-        Self { address, shared, die, thread: Some(thread) }
+        Self { address, shared, die, home, thread: Some(thread) }
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
@@ -120,7 +128,7 @@ impl FakeGateway {
 
     pub(crate) fn restart(&mut self) {
         self.kill();
-        *self = Self::start_on(self.address, self.shared.clone(), None);
+        *self = Self::start_on(self.address, self.shared.clone(), self.home.clone());
     }
 }
 
@@ -130,6 +138,20 @@ impl Drop for FakeGateway {
     }
 }
 
+async fn serve(listener: TcpListener, home: Option<Home>, service: Service) {
+    let service = PaymentGatewayServer::new(service);
+    let Some(home) = home else {
+        let router = Server::builder().add_service(service);
+        router.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("serves");
+        return;
+    };
+    let tls = tls::server_of(&home, Party::Server).expect("certificates");
+    let routes = tonic::service::Routes::new(service).into_axum_router();
+    let limits = Limits::default();
+    accept::serve(listener, tls, &limits, routes, CancellationToken::new()).await;
+}
+
+#[derive(Clone)]
 struct Service {
     shared: Shared,
     die: Arc<Notify>,
@@ -155,9 +177,13 @@ async fn never<T>() -> T {
     std::future::pending().await
 }
 
-fn pay(book: &mut Book, request: &v1::PaymentRequest) -> v1::PaymentResponse {
-    if let Some(answer) = book.answers.get(&request.transaction_id) {
-        return v1::PaymentResponse { replayed: true, ..answer.clone() };
+fn pay(book: &mut Book, request: &v1::PaymentRequest) -> Result<v1::PaymentResponse, Status> {
+    if let Some((terms, answer)) = book.answers.get(&request.transaction_id) {
+        if terms != request {
+            let field = [("field", "amount_minor")];
+            return Err(status_with(Reason::TransactionIdReused, "amount_minor differs", &field));
+        }
+        return Ok(v1::PaymentResponse { replayed: true, ..answer.clone() });
     }
     let moved = book.moved.entry(request.transaction_id.clone()).or_default();
     *moved = (moved.0 + 1, moved.1 + request.amount_minor);
@@ -169,8 +195,9 @@ fn pay(book: &mut Book, request: &v1::PaymentRequest) -> v1::PaymentResponse {
         lsn: 100 + book.answers.len() as u64,
         ..v1::PaymentResponse::default()
     };
-    book.answers.insert(request.transaction_id.clone(), answer.clone());
-    answer
+    let kept = (request.clone(), answer.clone());
+    book.answers.insert(request.transaction_id.clone(), kept);
+    Ok(answer)
 }
 
 #[tonic::async_trait]
@@ -209,13 +236,13 @@ impl PaymentGateway for Service {
             book.script.pop_front().unwrap_or(Act::Pay)
         };
         match act {
-            Act::Pay => Ok(Response::new(pay(&mut self.shared.book(), &request))),
+            Act::Pay => pay(&mut self.shared.book(), &request).map(Response::new),
             Act::PayAndHang => {
-                pay(&mut self.shared.book(), &request);
+                pay(&mut self.shared.book(), &request)?;
                 never().await
             }
             Act::PayAndDie => {
-                pay(&mut self.shared.book(), &request);
+                pay(&mut self.shared.book(), &request)?;
                 Err(self.die().await)
             }
             Act::Die => Err(self.die().await),
@@ -257,7 +284,7 @@ impl PaymentGateway for Service {
         let id = request.into_inner().transaction_id;
         let book = self.shared.book();
         let answer = book.answers.get(&id).cloned();
-        let answer = answer.map(|answer| v1::PaymentResponse { replayed: true, ..answer });
+        let answer = answer.map(|(_, answer)| v1::PaymentResponse { replayed: true, ..answer });
         let absent = || status_with(Reason::PaymentNotFound, "never begun", &[]);
         answer.map(Response::new).ok_or_else(absent)
     }

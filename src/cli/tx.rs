@@ -1,0 +1,37 @@
+//! `strife tx show`: what became of one payment, as its payer may know it.
+
+use super::transfer::say;
+use super::who::Who;
+use super::{Context, block_on};
+use crate::client::prompt;
+use crate::errors::Failure;
+use clap::{Args, Subcommand};
+
+#[derive(Args, Debug)]
+pub(super) struct TxArgs {
+    #[command(subcommand)]
+    command: TxCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum TxCommand {
+    /// Show what became of one of your payments
+    Show {
+        /// Its transaction id
+        id: String,
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+pub(super) fn run(args: &TxArgs, context: &Context) -> Result<(), Failure> {
+    match &args.command {
+        TxCommand::Show { id, who } => show(id, who, context),
+    }
+}
+
+fn show(id: &str, who: &Who, context: &Context) -> Result<(), Failure> {
+    let desk = who.desk(context)?;
+    let words = block_on(prompt::status(&desk, id))?;
+    say(&words.json, words.told, context.output)
+}
