@@ -12,12 +12,15 @@ shift
 [ $# -gt 0 ] || set -- HDFC ICICI Axis Canara Kotak BankOfIndia
 export ROLE="" HOSTS="${HOSTS:-DNS:localhost,IP:127.0.0.1,IP:::1}"
 
-mkdir -p "$out/banks"
-for name in ca internal-ca server gateway client admin; do
-  for file in "$out/$name.crt" "$out/$name.key"; do
+free() {
+  for file in "$out/$1.crt" "$out/$1.key"; do
     [ ! -e "$file" ] || { echo "$file is there already" >&2; exit 8; }
   done
-done
+}
+
+for name in ca internal-ca server gateway client admin; do free "$name"; done
+for bank in "$@"; do free "banks/$bank"; done
+mkdir -p "$out/banks"
 
 key() {
   openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$out/$1.key"
@@ -33,8 +36,8 @@ authority() {
 leaf() {
   key "$1"
   ROLE=$4
-  openssl req -new -key "$out/$1.key" -subj "/O=Strife/CN=strife $(basename "$1")" -config "$work/req.cnf" \
-    -out "$work/request.csr"
+  openssl req -new -key "$out/$1.key" -subj "/O=Strife/CN=strife $(basename "$1")" \
+    -config "$work/req.cnf" -out "$work/request.csr"
   openssl x509 -req -in "$work/request.csr" -days 825 -sha256 -CA "$out/$2.crt" \
     -CAkey "$out/$2.key" -set_serial "0x$(openssl rand -hex 16 | sed 's/^./4/')" \
     -extfile "$here/openssl.cnf" -extensions "$3" -out "$out/$1.crt" 2>/dev/null

@@ -79,7 +79,8 @@ fn role(party: Party) -> Option<Role> {
     }
 }
 
-/// Whether it answers, calls, or both. The public server never calls: its certificate opens no door.
+/// Whether it answers, calls, or both. The public server never calls: its certificate opens no
+/// door.
 fn purposes(party: Party) -> Vec<ExtendedKeyUsagePurpose> {
     use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
     match party {

@@ -100,11 +100,13 @@ struct Global {
     )]
     color: When,
     /// Say nothing but results and errors
-    #[arg(short, long, global = true, env = "STRIFE_QUIET", hide_env_values = true, action = ArgAction::SetTrue)]
+    #[arg(short, long, global = true, env = "STRIFE_QUIET", hide_env_values = true)]
+    #[arg(action = ArgAction::SetTrue)]
     #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     quiet: bool,
     /// Say more
-    #[arg(short, long, global = true, env = "STRIFE_VERBOSE", hide_env_values = true, action = ArgAction::SetTrue)]
+    #[arg(short, long, global = true, env = "STRIFE_VERBOSE", hide_env_values = true)]
+    #[arg(action = ArgAction::SetTrue)]
     #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     verbose: bool,
     /// How long one call may take, such as 500ms or 10s
@@ -118,7 +120,8 @@ struct Global {
     #[arg(value_parser = duration)]
     timeout: Option<Duration>,
     /// Never ask anything
-    #[arg(long, global = true, env = "STRIFE_NO_INPUT", hide_env_values = true, action = ArgAction::SetTrue)]
+    #[arg(long, global = true, env = "STRIFE_NO_INPUT", hide_env_values = true)]
+    #[arg(action = ArgAction::SetTrue)]
     #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     no_input: bool,
 }

@@ -70,7 +70,8 @@ where
         crash::arm(spec, &names)?;
     }
     let file = context.home.log_file(service);
-    let _telemetry = Telemetry::service(config.log.level, context.color, file).start()?;
+    let telemetry = Telemetry::service(config.log.level, context.color, file);
+    let _telemetry = telemetry.quiet(context.quiet).start()?;
     block_on(async {
         let stop = stop_token()?;
         let done = work(config, stop).await;

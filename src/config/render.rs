@@ -19,9 +19,9 @@ const DOCS: &[(&str, &str)] = &[
     ("gateway.internal_address", "Where banks ask it what became of a payment."),
     (
         "gateway.ack",
-        "When a client hears COMMITTED: \"settled\", when the decision and the postings are durable, \
-         so that any one disk may then be lost; or \"decided\", one sync earlier, when the decision \
-         is durable.",
+        "When a client hears COMMITTED: \"settled\", when the decision and the postings are \
+         durable, so that any one disk may then be lost; or \"decided\", one sync earlier, when \
+         the decision is durable.",
     ),
     ("gateway.two_phase_timeout_ms", "How long banks may take to vote before the gateway aborts."),
     (
@@ -56,7 +56,7 @@ const DOCS: &[(&str, &str)] = &[
     ("client.retry_max_ms", "... and so on up to this."),
     (
         "banks",
-        "The banks. Each is one table; a seventh is one more. Naming any here replaces all defaults.",
+        "The banks. Each is one table; a seventh is one more. Any here replaces all defaults.",
     ),
     ("banks.*", ""),
     ("banks.*.address", "Where the gateway finds it."),

@@ -70,7 +70,10 @@ pub fn code_exit(code: Code) -> Exit {
 /// What a status that *the peer sent* means to a person. What a broken connection means is not
 /// known here: that takes the error's sources, which only its caller has.
 pub fn explain(status: &Status) -> Failure {
-    let message = status.message();
+    let message = match status.message() {
+        "" => "the other side gave no reason",
+        message => message,
+    };
     let Some(reason) = reason_of(status) else {
         let exit = code_exit(status.code());
         return Failure::plain(exit, format!("{message} ({:?})", status.code()));

@@ -6,8 +6,8 @@
 //!      '-- strife bank ...
 //! ```
 //!
-//! A child that is killed, or ends with 1, is started again; one that ends with 2, 6 or 8 would only
-//! end so again, and stays down, said. Nothing here knows what the children do, and no client may
+//! A child that is killed, or ends with 1, is started again; one that ends with 2, 6 or 8 would
+//! only end so again, and stays down, said. Nothing here knows what the children do, and no client may
 //! notice whether they are minded.
 
 mod child;
@@ -84,7 +84,8 @@ pub async fn run(
             () = stop.cancelled() => break Ok(()),
             event = heard.recv() => event,
             () = patience, if waiting => {
-                say(&format!("Still waiting for {}: a long log takes its time.", starting(&states)));
+                let waiting = starting(&states);
+                say(&format!("Still waiting for {waiting}: a long log takes its time."));
                 continue;
             }
         };

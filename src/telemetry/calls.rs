@@ -1,8 +1,8 @@
 //! The line a call, written off the hot path.
 //!
 //! A call costs its caller one push into a bounded channel; a thread formats and writes. When that
-//! thread cannot keep up, lines are dropped and counted, and the count is said: no payment waits for
-//! a log.
+//! thread cannot keep up, lines are dropped and counted, and the count is said: no payment waits
+//! for a log.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,9 +1,10 @@
 //! What a process says while it runs: for people on stderr, as JSON lines in a file.
 //!
 //! Writing is done by threads of its own, and no line of the file is lost: [`Guard`] writes what is
-//! left. A terminal that does not read loses lines instead of holding anybody up. Field names are public (`contract`): `method client_id transaction_id payment trace_id state lsn
-//! amount_minor bank code reason attempt elapsed_ms`. Nothing here knows what is worth saying, and
-//! no caller may hand it a password, a token or a key.
+//! left. A terminal that does not read loses lines instead of holding anybody up. Field names are
+//! public: `method client_id transaction_id payment trace_id state lsn amount_minor bank code reason
+//! attempt elapsed_ms`. Nothing here knows what is worth saying, and no caller may hand it a
+//! password, a token or a key.
 
 mod calls;
 

@@ -1,7 +1,7 @@
 //! Every link is mutual TLS 1.3, and both ends are checked by authority *and* by role.
 //!
-//! A server refuses a caller without a certificate of its authority. A caller refuses a server whose
-//! name, authority or role is not what it dialled: with two banks' addresses exchanged in the
+//! A server refuses a caller without a certificate of its authority. A caller refuses a server
+//! whose name, authority or role is not what it dialled: with two banks' addresses exchanged in the
 //! configuration, not one byte of a payment leaves. Sessions are not resumed, so that every
 //! connection shows its certificate again.
 //!

@@ -10,3 +10,4 @@ mod identity;
 mod supervise;
 mod support;
 mod tls;
+mod up;
