@@ -4,7 +4,11 @@
 //! a loss to be told of and never a reason to begin anew. It refuses where anything is begun
 //! already, and what it began and could not finish it leaves to be looked at.
 
+mod extend;
 mod logs;
+mod offline;
+
+pub use extend::{Added, extend};
 
 use crate::certs;
 use crate::config::Config;

@@ -4,7 +4,7 @@ use crate::home::Party;
 use crate::identity::Role;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Error, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose, SanType,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use time::{Duration, OffsetDateTime};
@@ -29,6 +29,21 @@ impl Authority {
     }
 }
 
+impl std::ops::Deref for Authority {
+    type Target = Issuer<'static, KeyPair>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// An authority that is there already.
+pub(super) fn existing(
+    certificate_pem: &str,
+    key_pem: &str,
+) -> Result<Issuer<'static, KeyPair>, Error> {
+    Issuer::from_ca_cert_pem(certificate_pem, KeyPair::from_pem(key_pem)?)
+}
+
 /// A new authority. It signs leaves, and no further authority.
 pub(super) fn authority(party: Party) -> Result<Authority, Error> {
     let mut params = params(party, AUTHORITY_DAYS);
@@ -38,7 +53,7 @@ pub(super) fn authority(party: Party) -> Result<Authority, Error> {
 }
 
 /// A certificate for `party`, which is no authority.
-pub(super) fn leaf(party: Party, signer: &Authority) -> Result<Issued, Error> {
+pub(super) fn leaf(party: Party, signer: &Issuer<'_, KeyPair>) -> Result<Issued, Error> {
     let mut params = params(party, LEAF_DAYS);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -53,7 +68,7 @@ pub(super) fn leaf(party: Party, signer: &Authority) -> Result<Issued, Error> {
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)));
     }
     let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, &signer.0)?;
+    let certificate = params.signed_by(&key, signer)?;
     Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
 }
 

@@ -40,6 +40,26 @@ pub fn init(home: &Home, banks: &[BankName]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A certificate for a bank that joins later, signed by the internal authority that is there. One
+/// that is there already is kept.
+pub fn add_bank(home: &Home, bank: BankName) -> Result<(), Failure> {
+    let party = Party::Bank(bank);
+    if home.certificate(party).exists() && home.key(party).exists() {
+        return Ok(());
+    }
+    let signer = Party::InternalAuthority;
+    let read = |path: std::path::PathBuf| {
+        std::fs::read_to_string(&path).map_err(|error| {
+            let what = format!("cannot read {}: {error}", path.display());
+            let todo = format!("Make certs/banks/{bank}.crt and .key with your own authority.");
+            Failure::new(Reason::CertificateMissing, what).todo(todo)
+        })
+    };
+    let (certificate, key) = (read(home.certificate(signer))?, read(home.key(signer))?);
+    let authority = issue::existing(&certificate, &key).map_err(cannot_issue)?;
+    write(home, party, &issue::leaf(party, &authority).map_err(cannot_issue)?)
+}
+
 /// The key first: a certificate without its key would look finished.
 fn write(home: &Home, party: Party, issued: &Issued) -> Result<(), Failure> {
     write_private(&home.key(party), issued.key_pem.as_bytes())?;

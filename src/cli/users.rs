@@ -2,9 +2,10 @@
 
 use super::{Context, Output, secret};
 use crate::errors::{Exit, Failure};
-use crate::users::{self, User, UserRole, Users};
-use clap::{Args, Subcommand, ValueEnum};
-use recovery::model::{ClientId, major};
+use crate::init;
+use crate::users::{self, Opening, User, UserRole, Users};
+use clap::{Args, Subcommand};
+use recovery::model::{AccountNumber, Amount, BankName, ClientId, Currency, major};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub(super) struct UsersArgs {
 enum UsersCommand {
     /// List who may sign in
     Ls,
-    /// Add an auditor or an admin
+    /// Add a client with its account, an auditor or an admin
     Add {
         /// The new client id
         #[arg(long)]
@@ -29,12 +30,21 @@ enum UsersCommand {
         username: Option<String>,
         /// What the user may do
         #[arg(long)]
-        role: NewRole,
+        role: UserRole,
+        /// A client's bank
+        #[arg(long, required_if_eq("role", "client"))]
+        bank: Option<BankName>,
+        /// A client's new account, 14 digits
+        #[arg(long, value_name = "ACCOUNT", required_if_eq("role", "client"))]
+        account_number: Option<AccountNumber>,
+        /// What the account opens with, such as 250 or 99.50
+        #[arg(long, value_name = "AMOUNT", default_value = "0")]
+        opening: String,
         /// Read the password from stdin instead of asking
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Change a password; the user's sessions end when the gateway next starts
+    /// Change a password; the user's sessions end
     Passwd {
         /// Whose
         client_id: ClientId,
@@ -49,25 +59,21 @@ enum UsersCommand {
     },
 }
 
-/// A client has an account, and accounts are opened by `init`.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
-enum NewRole {
-    /// Reads everything
-    Auditor,
-    /// Operates the gateway
-    Admin,
-}
-
 pub(super) fn run(args: UsersArgs, context: &Context) -> Result<(), Failure> {
     match args.command {
         UsersCommand::Ls => list(context),
-        UsersCommand::Add { client_id, username, role, password_stdin } => {
+        UsersCommand::Add {
+            client_id,
+            username,
+            role,
+            bank,
+            account_number,
+            opening,
+            password_stdin,
+        } => {
             let username = username.unwrap_or_else(|| client_id.to_string());
-            let role = match role {
-                NewRole::Auditor => UserRole::Auditor,
-                NewRole::Admin => UserRole::Admin,
-            };
-            add(client_id, username, role, password_stdin, context)
+            let opening = account(role, bank.zip(account_number), &opening)?;
+            add(client_id, username, role, opening, password_stdin, context)
         }
         UsersCommand::Passwd { client_id, password_stdin } => {
             passwd(client_id, password_stdin, context)
@@ -131,10 +137,33 @@ fn existing(context: &Context) -> Result<Users, Failure> {
     users::load(&context.home.users_file())
 }
 
+/// A client has an account, and nobody else has.
+fn account(
+    role: UserRole,
+    place: Option<(BankName, AccountNumber)>,
+    opening: &str,
+) -> Result<Option<Opening>, Failure> {
+    let Some((bank, account)) = place.filter(|_| role == UserRole::Client) else {
+        return match place {
+            None => Ok(None),
+            Some(_) => Err(Failure::plain(Exit::Usage, format!("{role} has no account"))),
+        };
+    };
+    let balance_minor = match opening {
+        "0" => 0,
+        text => text
+            .parse()
+            .map(Amount::minor)
+            .map_err(|error| Failure::plain(Exit::Usage, format!("--opening {text}: {error}")))?,
+    };
+    Ok(Some(Opening { bank, account, balance_minor, currency: Currency::INR }))
+}
+
 fn add(
     client_id: ClientId,
     username: String,
     role: UserRole,
+    opening: Option<Opening>,
     password_stdin: bool,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -143,9 +172,14 @@ fn add(
         return Err(Failure::plain(Exit::Usage, format!("{client_id} is there already")));
     }
     let password_hash = users::hash(new_password(password_stdin, context)?.expose_secret())?;
-    all.clients.push(User { client_id, username, password_hash, role, opening: None });
-    save(&all, context)?;
-    context.say(&format!("{client_id} may sign in once the gateway has started again."));
+    all.clients.push(User { client_id, username, password_hash, role, opening });
+    if opening.is_some() {
+        users::parse(&all.to_json()?, "the changed users file")?;
+        init::extend(&context.home, &context.config()?, &all)?;
+    } else {
+        save(&all, context)?;
+    }
+    context.say(&format!("{client_id} may sign in."));
     Ok(())
 }
 
@@ -157,7 +191,7 @@ fn passwd(client_id: ClientId, password_stdin: bool, context: &Context) -> Resul
     };
     user.password_hash = users::hash(new_password(password_stdin, context)?.expose_secret())?;
     save(&all, context)?;
-    context.say("Changed. The gateway reads it at its next start.");
+    context.say("Changed. Sessions under the old password have ended.");
     Ok(())
 }
 

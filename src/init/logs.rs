@@ -3,16 +3,16 @@
 //! Each opening is a record in two logs, the bank's journal and the gateway's, and those two are
 //! compared by every audit.
 
+use super::{extend, offline};
 use crate::config::Config;
 use crate::errors::{Exit, Failure, chain};
 use crate::home::{Home, Service, create_private_dir};
 use crate::journal::wall_ms;
 use crate::users::{Opening, Users};
-use recovery::fact::{
-    AccountListed, AccountOpened, BankFact, BankJoined, Founded, GatewayFact, Initialised,
-};
+use recovery::fact::{BankFact, BankJoined, Founded, GatewayFact, Initialised};
 use recovery::model::{BankName, ClientId, Cluster, Lineage};
 use recovery::record::{self, Encoded, Fact};
+use recovery::{bank, gateway};
 use wal::{CreateError, Disk, Identity, Options};
 
 /// What an installation's logs are told apart by.
@@ -22,19 +22,52 @@ struct Birth {
     gateway: Lineage,
 }
 
+/// Entries of the first batch. More accounts than that are opened in a second step.
+const FIRST_OPENINGS_MAX: usize = 100;
+
 /// Makes a log for the gateway and for each bank of ours, and opens the accounts in them.
 pub(super) fn create_all(home: &Home, config: &Config, users: &Users) -> Result<(), Failure> {
     let openings: Vec<(ClientId, Opening)> = users.openings().collect();
+    let first = &openings[..openings.len().min(FIRST_OPENINGS_MAX)];
     let birth = Birth { cluster: Cluster(rand::random()), gateway: Lineage(rand::random()) };
-    let mut banks = Vec::new();
+    let Birth { cluster, gateway } = birth;
+    let mut facts: Vec<GatewayFact> = vec![Initialised { cluster, lineage: gateway }.into()];
     for (name, place) in &config.banks {
         let lineage = (!place.foreign).then(|| Lineage(rand::random()));
         if let Some(lineage) = lineage {
-            found(home, config, birth, *name, lineage, &openings)?;
+            found(home, config, birth, *name, lineage, first)?;
         }
-        banks.push((*name, lineage));
+        facts.push(BankJoined { bank: *name, lineage }.into());
     }
-    begin(home, config, birth, &banks, &openings)
+    facts.extend(first.iter().map(|(owner, opening)| extend::listed(*owner, *opening).into()));
+    create(home, config, Service::Gateway, cluster, gateway, &facts)?;
+    if openings.len() > first.len() {
+        extend::extend(home, config, users)?;
+    }
+    Ok(())
+}
+
+/// The journal of a bank that joins later: made now, or found where an interrupted try left it.
+pub(super) fn found_or_find(
+    home: &Home,
+    config: &Config,
+    gateway: &gateway::State,
+    bank: BankName,
+) -> Result<Lineage, Failure> {
+    let service = Service::Bank(bank);
+    if home.wal(service).exists() {
+        let state = offline::append::<bank::State>(home, config, service, |_| Ok(Vec::new()))?;
+        let ours = state.cluster == gateway.cluster && state.bank == Some(bank);
+        return state.lineage.filter(|_| ours).ok_or_else(|| {
+            let what = format!("{bank} holds the journal of another installation");
+            Failure::plain(Exit::Configuration, what).todo("Move that directory away first.")
+        });
+    }
+    let birth = gateway.cluster.zip(gateway.lineage);
+    let (cluster, lineage) = birth.expect("a gateway's log begins with its identity");
+    let own = Lineage(rand::random());
+    found(home, config, Birth { cluster, gateway: lineage }, bank, own, &[])?;
+    Ok(own)
 }
 
 fn found(
@@ -47,32 +80,9 @@ fn found(
 ) -> Result<(), Failure> {
     let Birth { cluster, gateway } = birth;
     let mut facts: Vec<BankFact> = vec![Founded { cluster, lineage, bank, gateway }.into()];
-    facts.extend(openings.iter().filter(|(_, opening)| opening.bank == bank).map(
-        |(owner, opening)| {
-            let Opening { account, currency, balance_minor: opening_minor, .. } = *opening;
-            AccountOpened { account, owner: *owner, currency, opening_minor }.into()
-        },
-    ));
+    let here = openings.iter().filter(|(_, opening)| opening.bank == bank);
+    facts.extend(here.map(|(owner, opening)| extend::opened(*owner, *opening).into()));
     create(home, config, Service::Bank(bank), cluster, lineage, &facts)
-}
-
-fn begin(
-    home: &Home,
-    config: &Config,
-    birth: Birth,
-    banks: &[(BankName, Option<Lineage>)],
-    openings: &[(ClientId, Opening)],
-) -> Result<(), Failure> {
-    let Birth { cluster, gateway } = birth;
-    let mut facts: Vec<GatewayFact> = vec![Initialised { cluster, lineage: gateway }.into()];
-    facts.extend(
-        banks.iter().map(|(bank, lineage)| BankJoined { bank: *bank, lineage: *lineage }.into()),
-    );
-    facts.extend(openings.iter().map(|(owner, opening)| {
-        let Opening { account, bank, currency, balance_minor: opening_minor } = *opening;
-        AccountListed { account, bank, owner: *owner, currency, opening_minor }.into()
-    }));
-    create(home, config, Service::Gateway, cluster, gateway, &facts)
 }
 
 /// The node a log belongs to, for its segment headers: another bank's segment must not verify.

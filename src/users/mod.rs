@@ -19,7 +19,19 @@ use std::fmt;
 pub const EMBEDDED: &str = include_str!("../../users.json");
 
 /// What a user may do.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Copy,
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
     /// Pays from its account and reads it.
