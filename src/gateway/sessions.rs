@@ -27,6 +27,9 @@ use tonic::Status;
 /// Sessions that one client may have at once; the oldest goes when one more is opened.
 const SESSIONS_PER_CLIENT_MAX: usize = 64;
 
+/// How often the users file is looked at while calls come in.
+const LOOK_MS: u64 = 1_000;
+
 type TokenHash = [u8; 32];
 
 struct Live {
@@ -44,6 +47,7 @@ pub(super) struct Sessions {
     live: RwLock<HashMap<TokenHash, Live>>,
     known: RwLock<Known>,
     users_file: PathBuf,
+    looked_ms: AtomicU64,
     passwords: Passwords,
     idle: Duration,
     absolute: Duration,
@@ -83,6 +87,7 @@ impl Sessions {
             live: RwLock::new(live.collect()),
             known: RwLock::new(known),
             users_file,
+            looked_ms: AtomicU64::new(now),
             passwords: Passwords::new(),
             idle,
             absolute,
@@ -103,6 +108,15 @@ impl Sessions {
                 *known = Known { users, modified: now };
             }
             Err(failure) => tracing::error!("users stay as they were: {failure}"),
+        }
+    }
+
+    /// A changed password ends its sessions within [`LOOK_MS`].
+    fn look(&self, now: u64) {
+        let looked = self.looked_ms.load(Ordering::Relaxed);
+        if now.saturating_sub(looked) > LOOK_MS {
+            self.looked_ms.store(now, Ordering::Relaxed);
+            self.refresh();
         }
     }
 
@@ -213,6 +227,7 @@ impl Authenticator for Sessions {
         certificate: Fingerprint,
     ) -> Result<Principal, AuthFailure> {
         let now = wall_ms();
+        self.look(now);
         let sessions = self.live.read().unwrap_or_else(PoisonError::into_inner);
         // Looked up by hash: how far a guess agrees with a token cannot be timed.
         let live = sessions.get(&sha256(token.as_bytes())).ok_or(AuthFailure::TokenInvalid)?;
