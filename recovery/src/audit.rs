@@ -3,7 +3,8 @@
 //! It compares what each side's log says, and believes neither. A payment on its way is no
 //! disagreement: a hold without an outcome, an outcome that one bank has not heard of, a beginning
 //! that a crash took. Pure; it refuses to know how the states were come by, but they must not be
-//! older at the gateway than at a bank: read the banks first, or all of them while they stand still.
+//! older at the gateway than at a bank: read the banks first, or all of them while they stand
+//! still.
 
 mod accounts;
 mod disagreement;

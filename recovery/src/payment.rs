@@ -215,9 +215,11 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
             Step::act([Action::Contradiction(party, state)])
         }
         // A vote that comes after the decision changes nothing: the decision is on its way.
-        (Phase::Deciding { .. }, Event::Voted(..) | Event::TimedOut | Event::Interrupted) => {
-            Step::nothing()
-        }
+        (
+            Phase::Deciding { .. } | Phase::Ended { .. },
+            Event::Voted(..) | Event::TimedOut | Event::Interrupted,
+        )
+        | (Phase::Ended { .. }, Event::Silent(_)) => Step::nothing(),
         (Phase::Deciding { decision, settled }, Event::Settled(party, state)) => {
             if !carries_out(state, decision) {
                 Step::act([Action::Contradiction(party, state)])
@@ -245,10 +247,6 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
                 Step::act([Action::Contradiction(party, state)])
             }
         }
-        (
-            Phase::Ended { .. },
-            Event::Voted(..) | Event::TimedOut | Event::Interrupted | Event::Silent(_),
-        ) => Step::nothing(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Facts as bytes, and back. The only user of bincode.
 //!
 //! The kind and the version of a fact stand in the log's own record header, outside the codec, so
-//! that another codec is a change of this file. Integers are fixed and little-endian; a payload must
-//! be consumed to its last byte, because bincode alone would accept what trails behind.
+//! that another codec is a change of this file. Integers are fixed and little-endian; a payload
+//! must be consumed to its last byte, because bincode alone would accept what trails behind.
 
 use crate::fact::{BankFact, GatewayFact};
 use serde::{Serialize, de::DeserializeOwned};

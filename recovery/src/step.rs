@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  event --> decide --> Step { facts, now, waiting }
-//!                         |      |       '-- leaves when the facts are durable: needs a wal::Durable
+//!                         |      |       '-- leaves when the facts are durable, for a wal::Durable
 //!                         |      '---------- may leave at once
 //!                         '----------------- evolve, and append to the log
 //! ```
@@ -117,8 +117,8 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
-/// A whole service as a machine: one owner feeds it inputs, appends its facts and takes its actions.
-/// The real shell and the simulation drive the same two machines this way.
+/// A whole service as a machine: one owner feeds it inputs, appends its facts and takes its
+/// actions. The real shell and the simulation drive the same two machines this way.
 pub trait Machine {
     type Fact: crate::record::Fact;
     type Input;

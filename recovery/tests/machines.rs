@@ -1,4 +1,5 @@
-//! The two small machines, exhaustively: every state that can be reached, every event that can come.
+//! The two small machines, exhaustively: every state that can be reached, every event that can
+//! come.
 //!
 //! They are tiny, so nothing is sampled here. The reference model at the end shares no code with
 //! the machine that it is compared with.

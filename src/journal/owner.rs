@@ -1,8 +1,8 @@
 //! The one owner of a service's state, as a loop.
 //!
 //! A turn: drain the queue, run the machine for each input, hand one batch to the journal, do what
-//! may be done at once, and release what became durable. Group commit is this loop and nothing more.
-//! There are no locks around the state, because nobody else has it.
+//! may be done at once, and release what became durable. Group commit is this loop and nothing
+//! more. There are no locks around the state, because nobody else has it.
 
 use super::{Clock, Journal};
 use crate::crash;

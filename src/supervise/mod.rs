@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A child that is killed, or ends with 1, is started again; one that ends with 2, 6 or 8 would
-//! only end so again, and stays down, said. Nothing here knows what the children do, and no client may
-//! notice whether they are minded.
+//! only end so again, and stays down, said. Nothing here knows what the children do, and no client
+//! may notice whether they are minded.
 
 mod child;
 mod policy;

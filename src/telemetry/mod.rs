@@ -2,8 +2,8 @@
 //!
 //! Writing is done by threads of its own, and no line of the file is lost: [`Guard`] writes what is
 //! left. A terminal that does not read loses lines instead of holding anybody up. Field names are
-//! public: `method client_id transaction_id payment trace_id state lsn amount_minor bank code reason
-//! attempt elapsed_ms`. Nothing here knows what is worth saying, and no caller may hand it a
+//! public: `method client_id transaction_id payment trace_id state lsn amount_minor bank code
+//! reason attempt elapsed_ms`. Nothing here knows what is worth saying, and no caller may hand it a
 //! password, a token or a key.
 
 mod calls;

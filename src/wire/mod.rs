@@ -1,7 +1,7 @@
 //! The generated messages and services, in one place, and what they mean as values.
 //!
-//! The only `include_proto` of the project. Between a message and a value stands a parser: behind it
-//! nothing is validated again.
+//! The only `include_proto` of the project. Between a message and a value stands a parser: behind
+//! it nothing is validated again.
 
 mod bank;
 mod handshake;

@@ -1,9 +1,9 @@
 //! Every place at which a service can be made to die, named.
 //!
-//! The names are public: `--crash-at POINT[:NTH]`. A shell says what it has just done ([`gateway_facts`],
-//! [`gateway_action`], [`bank_facts`], [`bank_action`], or a point itself during a start), and [`Trap::springs`]
-//! tells it whether to die there. The trap refuses to know how to die: that is the shell's business,
-//! and it must be sudden (SIGKILL), with nothing flushed.
+//! The names are public: `--crash-at POINT[:NTH]`. A shell says what it has just done
+//! ([`gateway_facts`], [`gateway_action`], [`bank_facts`], [`bank_action`], or a point itself
+//! during a start), and [`Trap::springs`] tells it whether to die there. The trap refuses to know
+//! how to die: that is the shell's business, and it must be sudden (SIGKILL), with nothing flushed.
 
 use crate::bank;
 use crate::fact::{BankFact, GatewayFact};

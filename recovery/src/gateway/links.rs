@@ -197,7 +197,8 @@ impl Coordinator {
         let preparing = matches!(entry.payment.phase, Phase::Preparing { .. });
         let event = match state {
             _ if alarm => return turn.now.push(self.contradiction(bank, payment, state)),
-            // The votes of an interrupted payment no longer count: it is aborted when all are heard.
+            // The votes of an interrupted payment no longer count: it is aborted when all are
+            // heard.
             HoldState::Held | HoldState::Refused(_) if self.interrupted(payment) => return,
             HoldState::Held if preparing => Event::Voted(party, Vote::Ready),
             HoldState::Held | HoldState::Unknown => return,

@@ -27,8 +27,8 @@ pub struct Witness {
 
 /// How far the log of the gateway that spoke was durable when it did.
 ///
-/// The speaker is not always the gateway that began the payment: a rebuilt one settles what the lost
-/// one left.
+/// The speaker is not always the gateway that began the payment: a rebuilt one settles what the
+/// lost one left.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Heard {
     pub gateway: Lineage,

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
-/// At most `N` bytes of UTF-8 (`N` <= 255), stored inline. Bytes beyond the length are zero, so that
-/// derived comparison is the comparison of the text.
+/// At most `N` bytes of UTF-8 (`N` <= 255), stored inline. Bytes beyond the length are zero, so
+/// that derived comparison is the comparison of the text.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Text<const N: usize> {
     bytes: [u8; N],

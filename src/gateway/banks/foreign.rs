@@ -104,7 +104,8 @@ async fn call(
     let report = match answer {
         Ok(response) => understand(&instruction, payment, &response.into_inner()),
         Err(status) => {
-            tracing::warn!(bank = %bank.name, %payment, code = ?status.code(), "bank did not answer");
+            let (bank, code) = (bank.name, status.code());
+            tracing::warn!(%bank, %payment, ?code, "bank did not answer");
             // The bank knows better, and says so; anything else is said again.
             let refused = status.code() == Code::FailedPrecondition;
             refused.then_some(Report { payment, state: HoldState::Unknown, alarm: true })
