@@ -97,9 +97,13 @@ fn flush(who: &Who, context: &Context) -> Result<(), Failure> {
         let left = entries.iter().filter(|entry| entry.stage() != Stage::Final).count();
         let worst = sent.iter().filter_map(|(_, failure)| failure.as_ref());
         match worst.max_by_key(|failure| urgency(failure.exit)) {
+            Some(failure) if left == 0 => {
+                let what = "not every payment that waited went through";
+                Err(Failure::plain(failure.exit, what).todo("See each with: strife history"))
+            }
             Some(failure) => {
-                Err(Failure::plain(failure.exit, format!("{left} payments still wait"))
-                    .todo("See them with: strife queue ls"))
+                let what = format!("{left} payments still wait");
+                Err(Failure::plain(failure.exit, what).todo("See them with: strife queue ls"))
             }
             None => Ok(()),
         }

@@ -112,6 +112,8 @@ fn sources(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
 /// The innermost cause, which is the one a person can act on ("connection refused").
 fn deepest(status: &Status) -> String {
     let cause = sources(status).last().map(ToString::to_string);
+    // rustls points developers to its manual.
+    let cause = cause.map(|text| text.split(": https://").next().unwrap_or_default().to_owned());
     match cause.filter(|text| !text.is_empty()) {
         Some(cause) => cause,
         None if status.message().is_empty() => format!("{:?}", status.code()),

@@ -101,7 +101,8 @@ fn of_outcome(draft: &Draft, outcome: &Outcome) -> Words {
             ("COMMITTED", Ok(format!("paid: {amount} {currency} to {payee}  tx {id}")))
         }
         End::Aborted => {
-            let what = said(&format!("{amount} {currency} to {payee}"), &outcome.message);
+            let why = outcome.message.trim_start_matches("declined: ");
+            let what = said(&format!("{amount} {currency} to {payee}"), why);
             ("ABORTED", Err(declined(&outcome.reason, format!("{what}  tx {id}"))))
         }
         End::Refused => {
@@ -225,7 +226,7 @@ pub fn of_state(id: &str, response: &crate::wire::v1::PaymentResponse) -> Words 
             ("COMMITTED", Ok(format!("COMMITTED  tx {id}: the money moved")))
         }
         PaymentState::Aborted => {
-            let what = said("ABORTED", &response.message);
+            let what = said("ABORTED", response.message.trim_start_matches("declined: "));
             ("ABORTED", Err(errors::declined(&response.reason, format!("{what}  tx {id}"))))
         }
         PaymentState::Pending | PaymentState::Unspecified => {

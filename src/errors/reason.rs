@@ -92,7 +92,7 @@ catalogue! {
     TransactionIdReused = "TRANSACTION_ID_REUSED", AlreadyExists, Usage,
         "this id already stands for a payment with other parameters",
         "The earlier payment stands as it is; this one was not begun.",
-        "Use a new id for a new payment. See the earlier one with: strife status <id>";
+        "Use a new id for a new payment. See the earlier one with: strife tx show <id>";
     TransactionIdExpired = "TRANSACTION_ID_EXPIRED", InvalidArgument, Usage,
         "this id is older than the gateway remembers ids",
         NOTHING_BEGUN,
@@ -185,11 +185,11 @@ catalogue! {
         "the connection broke after the request was sent",
         "It may or may not have gone through. It is asked again under the same id, so it cannot \
          be paid twice.",
-        "Check with: strife status <id>";
+        "Check with: strife tx show <id>";
     Pending = "PENDING", Unknown, Unknown,
         "the payment is not final yet",
         "The money is safe: it will be applied or let go, once.",
-        "Ask again with: strife status <id>. Do not pay again.";
+        "Ask again with: strife tx show <id>. Do not pay again.";
     Queued = "QUEUED", Unavailable, Queued,
         "the payment waits in the outbox",
         "Nothing has been paid yet.",

@@ -161,6 +161,8 @@ fn what_was_never_sent_can_be_dropped_and_what_may_have_been_cannot() {
     let shown = scene.run(&["tx", "show", "sent", "-o", "json"]);
     assert_eq!((shown.code(), &shown.json()["state"]), (0, &"COMMITTED".into()));
     assert_eq!(scene.run(&["queue", "flush"]).code(), 0);
+    let shown = scene.run(&["tx", "show", "sent", "-o", "json"]);
+    assert_eq!(shown.json()["amount_minor"], 25_000, "also when the queue has forgotten it");
     assert_eq!((scene.moved("sent"), scene.moved("kept")), (1, 0));
 }
 

@@ -6,6 +6,7 @@ mod cli;
 mod client_calls;
 mod client_cli;
 mod client_desk;
+mod client_real;
 mod identity;
 mod supervise;
 mod support;

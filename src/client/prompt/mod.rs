@@ -220,9 +220,15 @@ pub async fn status(desk: &Desk, id: &str) -> Result<Words, Failure> {
     match desk.session.payment(id.as_str()).await {
         Ok(response) => {
             let mut words = words::of_state(id.as_str(), &response);
-            if let Some(entry) = entry {
-                words.json.amount_minor = Some(entry.draft.amount.minor());
-                words.json.currency_code = entry.draft.currency.to_string();
+            let amount = match entry {
+                Some(Entry { draft, .. }) => {
+                    Some((draft.amount.minor(), draft.currency.to_string()))
+                }
+                None => amount_of(desk, id.as_str()).await,
+            };
+            if let Some((amount_minor, currency_code)) = amount {
+                words.json.amount_minor = Some(amount_minor);
+                words.json.currency_code = currency_code;
             }
             Ok(words)
         }
@@ -231,6 +237,24 @@ pub async fn status(desk: &Desk, id: &str) -> Result<Words, Failure> {
             None => Err(words::of_session(&error)),
         },
     }
+}
+
+/// The answer about one payment does not say how much it was; the history does.
+async fn amount_of(desk: &Desk, id: &str) -> Option<(i64, String)> {
+    const PAGES_MAX: usize = 20;
+    let mut token = String::new();
+    for _ in 0..PAGES_MAX {
+        let page = desk.session.payments(100, token).await.ok()?;
+        let mut records = page.payments.into_iter();
+        if let Some(record) = records.find(|record| record.transaction_id == id) {
+            return Some((record.amount_minor, record.currency_code));
+        }
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    None
 }
 
 fn waiting(entries: &[Entry]) -> usize {
