@@ -3,6 +3,7 @@
 use super::{Address, Config};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 
 /// How far a service's metrics port lies above its own.
 pub(super) const METRICS_OFFSET: u16 = 1_000;
@@ -28,7 +29,7 @@ impl Config {
         // All are held until all are known.
         let mut held = Vec::new();
         for (_, address) in self.addresses_mut() {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let listener = free_port()?;
             *address = address.with_port(listener.local_addr()?.port());
             held.push(listener);
         }
@@ -55,6 +56,23 @@ impl Config {
         }
         all
     }
+}
+
+/// Below the ports that systems give to outgoing connections: one of those could be taken by
+/// anybody's connection between now and the moment when the service listens.
+const FREE_PORTS: Range<u16> = 10_000..32_000;
+
+fn free_port() -> io::Result<TcpListener> {
+    const ATTEMPTS: usize = 100;
+    let attempt = || TcpListener::bind((Ipv4Addr::LOCALHOST, rand::random_range(FREE_PORTS)));
+    let mut tried = attempt();
+    for _ in 1..ATTEMPTS {
+        match &tried {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => tried = attempt(),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    tried
 }
 
 /// The environment variable of a key.
