@@ -7,8 +7,10 @@
 mod extend;
 mod logs;
 mod offline;
+mod rebuild;
 
 pub use extend::{Added, extend};
+pub use rebuild::{Rebuilt, bank as rebuild_bank, gateway as rebuild_gateway};
 
 use crate::certs;
 use crate::config::Config;

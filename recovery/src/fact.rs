@@ -66,6 +66,7 @@ facts! {
         4 BankJoined,
         5 AccountListed,
         6 BankMet,
+        7 BankReplaced,
         10 Began,
         11 Voted,
         12 Decided,
@@ -84,6 +85,7 @@ facts! {
         103 BankStopped,
         105 AccountOpened,
         106 Fenced,
+        107 GatewayReplaced,
         110 Held,
         111 Refused,
         112 Posted,
@@ -136,6 +138,14 @@ pub struct BankMet {
     pub bank: BankName,
     pub epoch: Epoch,
     pub witness: Witness,
+}
+
+/// A bank's lost journal is made again from this log. Votes of the old one are void.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BankReplaced {
+    pub bank: BankName,
+    pub old: Lineage,
+    pub new: Lineage,
 }
 
 /// A payment exists. Before this there is no outcome; after it there will be one.
@@ -235,6 +245,14 @@ pub struct Fenced {
     pub start_id: StartId,
     /// How far the gateway's log was durable.
     pub gateway_lsn: u64,
+}
+
+/// The gateway's lost log is made again from the banks: from here on `old` is never obeyed, and
+/// `new` may be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GatewayReplaced {
+    pub old: Lineage,
+    pub new: Lineage,
 }
 
 /// Money set aside; the vote was yes. Carries the whole payment, so that any one log can tell it.

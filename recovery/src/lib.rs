@@ -21,6 +21,7 @@ pub mod hold;
 pub mod message;
 pub mod model;
 pub mod payment;
+pub mod rebuild;
 pub mod record;
 pub mod replay;
 pub mod resolve;

@@ -12,6 +12,7 @@ mod errors;
 mod init;
 mod output;
 mod queue;
+mod rebuild;
 mod secret;
 mod serve;
 mod shell;
@@ -177,6 +178,8 @@ enum Command {
     // Proving: drill, bench.
 
     // Keeping it: rebuild, doctor, backup, restore, admin.
+    /// Make a lost data directory again from those that are left
+    Rebuild(rebuild::RebuildArgs),
     /// Show or check the configuration
     Config(config::ConfigArgs),
     /// Make or list certificates
@@ -205,6 +208,7 @@ impl Command {
             Self::History(args) => view::history(&args, context),
             Self::Queue(args) => queue::run(&args, context),
             Self::Tx(args) => tx::run(&args, context),
+            Self::Rebuild(args) => rebuild::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
             Self::Users(args) => users::run(args, context),
@@ -226,6 +230,7 @@ impl Command {
             | Self::History(_)
             | Self::Queue(_)
             | Self::Tx(_)
+            | Self::Rebuild(_)
             | Self::Config(_)
             | Self::Certs(_)
             | Self::Users(_)

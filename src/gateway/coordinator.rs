@@ -325,6 +325,7 @@ fn note(fact: &GatewayFact, lsn: Lsn) {
         | GatewayFact::Started(_)
         | GatewayFact::Stopped(_)
         | GatewayFact::BankJoined(_)
+        | GatewayFact::BankReplaced(_)
         | GatewayFact::AccountListed(_)
         | GatewayFact::SessionOpened(_)
         | GatewayFact::SessionClosed(_) => {}

@@ -3,17 +3,20 @@
 //! Each opening is a record in two logs, the bank's journal and the gateway's, and those two are
 //! compared by every audit.
 
+use super::offline::Offline;
 use super::{extend, offline};
 use crate::config::Config;
-use crate::errors::{Exit, Failure, chain};
+use crate::errors::{Exit, Failure};
 use crate::home::{Home, Service, create_private_dir};
 use crate::journal::wall_ms;
 use crate::users::{Opening, Users};
 use recovery::fact::{BankFact, BankJoined, Founded, GatewayFact, Initialised};
 use recovery::model::{BankName, ClientId, Cluster, Lineage};
-use recovery::record::{self, Encoded, Fact};
+use recovery::record::{self, Encoded};
 use recovery::{bank, gateway};
-use wal::{CreateError, Disk, Identity, Options};
+use std::fs;
+use std::path::{Path, PathBuf};
+use wal::{Disk, Identity, Options};
 
 /// What an installation's logs are told apart by.
 #[derive(Copy, Clone, Debug)]
@@ -22,29 +25,24 @@ struct Birth {
     gateway: Lineage,
 }
 
-/// Entries of the first batch. More accounts than that are opened in a second step.
-const FIRST_OPENINGS_MAX: usize = 100;
+/// Facts of a log's first batch. The rest follow in batches of their own.
+const FIRST_FACTS_MAX: usize = 100;
 
 /// Makes a log for the gateway and for each bank of ours, and opens the accounts in them.
 pub(super) fn create_all(home: &Home, config: &Config, users: &Users) -> Result<(), Failure> {
     let openings: Vec<(ClientId, Opening)> = users.openings().collect();
-    let first = &openings[..openings.len().min(FIRST_OPENINGS_MAX)];
     let birth = Birth { cluster: Cluster(rand::random()), gateway: Lineage(rand::random()) };
     let Birth { cluster, gateway } = birth;
     let mut facts: Vec<GatewayFact> = vec![Initialised { cluster, lineage: gateway }.into()];
     for (name, place) in &config.banks {
         let lineage = (!place.foreign).then(|| Lineage(rand::random()));
         if let Some(lineage) = lineage {
-            found(home, config, birth, *name, lineage, first)?;
+            found(home, config, birth, *name, lineage, &openings)?;
         }
         facts.push(BankJoined { bank: *name, lineage }.into());
     }
-    facts.extend(first.iter().map(|(owner, opening)| extend::listed(*owner, *opening).into()));
-    create(home, config, Service::Gateway, cluster, gateway, &facts)?;
-    if openings.len() > first.len() {
-        extend::extend(home, config, users)?;
-    }
-    Ok(())
+    facts.extend(openings.iter().map(|(owner, opening)| extend::listed(*owner, *opening).into()));
+    create::<gateway::State>(home, config, Service::Gateway, (cluster, gateway), &facts)
 }
 
 /// The journal of a bank that joins later: made now, or found where an interrupted try left it.
@@ -82,7 +80,7 @@ fn found(
     let mut facts: Vec<BankFact> = vec![Founded { cluster, lineage, bank, gateway }.into()];
     let here = openings.iter().filter(|(_, opening)| opening.bank == bank);
     facts.extend(here.map(|(owner, opening)| extend::opened(*owner, *opening).into()));
-    create(home, config, Service::Bank(bank), cluster, lineage, &facts)
+    create::<bank::State>(home, config, Service::Bank(bank), (cluster, lineage), &facts)
 }
 
 /// The node a log belongs to, for its segment headers: another bank's segment must not verify.
@@ -94,30 +92,47 @@ fn node(service: Service) -> [u8; 16] {
     node
 }
 
-fn create<F: Fact>(
+/// Makes the log of `service` with `facts` in it: aside, whole, and then under its name. What an
+/// interrupted try left aside is made anew.
+pub(super) fn create<S: Offline>(
     home: &Home,
     config: &Config,
     service: Service,
-    cluster: Cluster,
-    lineage: Lineage,
-    facts: &[F],
+    birth: (Cluster, Lineage),
+    facts: &[S::Fact],
 ) -> Result<(), Failure> {
+    let (cluster, lineage) = birth;
     let identity = Identity { cluster: cluster.0, node: node(service), lineage: lineage.0 };
     let options = Options { segment_bytes: config.wal.segment_bytes };
-    let encoded: Vec<Encoded> = facts.iter().map(record::encode).collect();
+    let directory = home.data(service);
+    let (parent, aside) = aside(&directory);
+    create_private_dir(&parent)?;
+    let unmade = |error: &dyn std::error::Error| {
+        Failure::plain(Exit::Unexpected, format!("cannot make the log of {service}: {error}"))
+            .money("No account was opened there.")
+    };
+    if aside.exists() {
+        fs::remove_dir_all(&aside).map_err(|error| unmade(&error))?;
+    }
+    let (first, rest) = facts.split_at(facts.len().min(FIRST_FACTS_MAX));
+    let encoded: Vec<Encoded> = first.iter().map(record::encode).collect();
     let wall_ms = wall_ms();
     let entries: Vec<_> = encoded.iter().map(|fact| fact.entry(wall_ms)).collect();
-    let directory = home.data(service);
-    if let Some(parent) = directory.parent() {
-        create_private_dir(parent)?;
+    wal::create(&Disk::new(&aside), identity, options, &entries).map_err(|error| unmade(&error))?;
+    if !rest.is_empty() {
+        let rest = rest.to_vec();
+        offline::append_in::<S>(&aside, &service.to_string(), options, |_| Ok(rest))?;
     }
-    let disk = Disk::new(directory);
-    wal::create(&disk, identity, options, &entries).map_err(|error| {
-        let exit = match error {
-            CreateError::AlreadyThere { .. } | CreateError::Locked { .. } => Exit::Configuration,
-            _ => Exit::Unexpected,
-        };
-        Failure::plain(exit, format!("cannot make the log of {service}: {}", chain(&error)))
-            .money("No account was opened there.")
-    })
+    fs::rename(&aside, &directory).map_err(|error| unmade(&error))?;
+    let sync = fs::File::open(&parent).and_then(|parent| parent.sync_all());
+    sync.map_err(|error| unmade(&error))
+}
+
+/// Where a log is made before it has its name.
+fn aside(directory: &Path) -> (PathBuf, PathBuf) {
+    let parent = directory.parent().map(Path::to_owned).unwrap_or_default();
+    let mut name = std::ffi::OsString::from(".making-");
+    name.push(directory.file_name().unwrap_or_default());
+    let aside = parent.join(name);
+    (parent, aside)
 }

@@ -10,7 +10,7 @@ use recovery::fact::{BankStarted, BankStopped, Started, Stopped};
 use recovery::gateway;
 use recovery::record::{self, Fact as _};
 use recovery::replay::Fold;
-use std::path::PathBuf;
+use std::path::Path;
 use wal::Log;
 
 /// A state whose log can be started and stopped without serving.
@@ -53,15 +53,20 @@ pub(super) fn append<S: Offline>(
     service: Service,
     facts: impl FnOnce(&S) -> Result<Vec<S::Fact>, Failure>,
 ) -> Result<S, Failure> {
-    let directory = home.data(service);
-    let failed = |error: journal::OpenFailure| {
-        error.failure(&service.to_string(), PathBuf::from(&directory))
-    };
     let options = wal::Options { segment_bytes: config.wal.segment_bytes };
+    append_in(&home.data(service), &service.to_string(), options, facts)
+}
+
+/// The same, wherever the log lies.
+pub(super) fn append_in<S: Offline>(
+    directory: &Path,
+    name: &str,
+    options: wal::Options,
+    facts: impl FnOnce(&S) -> Result<Vec<S::Fact>, Failure>,
+) -> Result<S, Failure> {
     let points = StartPoints { replayed: Point::RecoveringBeforeFence, begun: None };
-    let started =
-        journal::open::<S>(&directory, options, None, points, |_, _| {}, Offline::started)
-            .map_err(failed)?;
+    let started = journal::open::<S>(directory, options, None, points, |_, _| {}, Offline::started)
+        .map_err(|error| error.failure(name, directory.to_owned()))?;
     let (mut state, mut log) = (started.state, started.log);
     let mut new = facts(&state)?;
     new.push(S::stopped());

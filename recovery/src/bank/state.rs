@@ -111,6 +111,10 @@ impl State {
             BankFact::BankStopped(_) => self.stopped = true,
             BankFact::AccountOpened(fact) => self.open_account(fact)?,
             BankFact::Fenced(fact) => self.fence(fact)?,
+            BankFact::GatewayReplaced(fact) => {
+                self.fences.remove(&fact.old).ok_or("a gateway that was not admitted")?;
+                self.fences.entry(fact.new).or_insert(None);
+            }
             BankFact::Held(fact) => {
                 let order = &fact.order;
                 self.step(fact.payment, hold::Fact::Held, fact.heard)?;

@@ -152,6 +152,14 @@ impl State {
                 let bank = self.bank_mut(fact.bank)?;
                 bank.witness = Some(fact.witness);
             }
+            GatewayFact::BankReplaced(fact) => {
+                let bank = self.bank_mut(fact.bank)?;
+                if bank.lineage != Some(fact.old) {
+                    return Err(format!("bank {} is not of {}", fact.bank, fact.old));
+                }
+                bank.lineage = Some(fact.new);
+                bank.witness = None;
+            }
             GatewayFact::Began(fact) => self.begin(fact, lsn, wall_ms)?,
             GatewayFact::Voted(fact) => {
                 self.heard(fact.bank, fact.bank_lsn)?;

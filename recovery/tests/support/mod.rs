@@ -76,7 +76,7 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
     let version = text(r, "0123.-rc", 20);
     let name = bank(&text(r, LETTERS, 32));
     let states = [HoldState::Posted, HoldState::Released, HoldState::Refused(reason(r))];
-    match r.below(13) {
+    match r.below(14) {
         0 => {
             let (cluster, lineage) = (Cluster(sixteen(r)), Lineage(sixteen(r)));
             Initialised { cluster, lineage }.into()
@@ -108,7 +108,11 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
             Settled { payment: global(r), bank: name, state, bank_lsn: r.bits() }.into()
         }
         10 => Ended { payment: global(r) }.into(),
-        11 => SessionOpened {
+        11 => {
+            let (old, new) = (Lineage(sixteen(r)), Lineage(sixteen(r)));
+            BankReplaced { bank: name, old, new }.into()
+        }
+        12 => SessionOpened {
             token_sha256: thirty_two(r),
             client: reference(r).client,
             certificate_sha256: thirty_two(r),
@@ -122,7 +126,7 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
 
 fn bank_fact(r: &mut SplitMix64) -> BankFact {
     let (payment, heard) = (global(r), heard(r));
-    match r.below(11) {
+    match r.below(12) {
         0 => Founded {
             cluster: Cluster(sixteen(r)),
             lineage: Lineage(sixteen(r)),
@@ -155,6 +159,7 @@ fn bank_fact(r: &mut SplitMix64) -> BankFact {
         7 => Posted { payment, heard }.into(),
         8 => Released { payment, heard }.into(),
         9 => Tombstoned { payment, heard }.into(),
+        10 => GatewayReplaced { old: Lineage(sixteen(r)), new: Lineage(sixteen(r)) }.into(),
         _ => Forgot { through: payment }.into(),
     }
 }

@@ -1,0 +1,199 @@
+//! One log made again from the others.
+//!
+//! A bank's journal follows from the gateway's log, because every decision is there. The gateway's
+//! log follows from the banks' journals, because nothing was answered before it was durable at a
+//! bank. Nothing here reads or writes: journals come in as facts, and a log comes out as facts.
+//!
+//! | a payment, in all journals | becomes | why |
+//! |---|---|---|
+//! | posted anywhere | commit | only a durable decision posts |
+//! | released, refused or a tombstone anywhere | abort | only an abort leads there |
+//! | held and nothing else | abort | nobody was answered: the answer rests on a posting |
+
+use crate::fact::{
+    AccountListed, AccountOpened, BankFact, BankJoined, Began, Decided, Ended, Founded,
+    GatewayFact, Held, Initialised, Posted, Settled, Tombstoned, Voted,
+};
+use crate::gateway;
+use crate::model::{
+    BankName, Cluster, Decision, GlobalId, Heard, HoldState, Lineage, Order, Reason, Vote,
+};
+use std::collections::BTreeMap;
+
+/// The journal of `bank`, as the gateway's log has it: openings, postings in the order of their
+/// decisions, and a tombstone for every abort. Payments that are not decided are left out: the old
+/// votes are void, and the gateway aborts them.
+pub fn journal(
+    gateway: &gateway::State,
+    bank: BankName,
+    lineage: Lineage,
+) -> Option<Vec<BankFact>> {
+    let (cluster, owner) = gateway.cluster.zip(gateway.lineage)?;
+    let index = gateway.bank_index(bank)?;
+    let mut facts: Vec<BankFact> = vec![Founded { cluster, lineage, bank, gateway: owner }.into()];
+    let accounts = gateway.accounts.iter().filter(|(_, account)| account.bank == index);
+    facts.extend(accounts.map(|(number, account)| {
+        let (account, number) = (*account, *number);
+        let (owner, currency, opening_minor) =
+            (account.owner, account.currency, account.opening_minor);
+        AccountOpened { account: number, owner, currency, opening_minor }.into()
+    }));
+    let mut decided: Vec<_> = {
+        let here = gateway.payments.iter().filter(|(_, entry)| entry.party(index).is_some());
+        here.filter(|(_, entry)| entry.payment.decision().is_some()).collect()
+    };
+    decided.sort_by_key(|(_, entry)| entry.decided_lsn);
+    for (payment, entry) in decided {
+        let (payment, heard) = (*payment, Heard { gateway: owner, lsn: 0 });
+        match entry.payment.decision() {
+            Some(Decision::Commit) => {
+                facts.push(Held { payment, order: gateway.order(entry), heard }.into());
+                facts.push(Posted { payment, heard }.into());
+            }
+            Some(Decision::Abort(_)) => facts.push(Tombstoned { payment, heard }.into()),
+            None => {}
+        }
+    }
+    Some(facts)
+}
+
+/// What all journals together know of one payment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Seen {
+    /// From whichever bank held it.
+    order: Option<Order>,
+    states: BTreeMap<BankName, HoldState>,
+}
+
+/// Everything that the banks' journals know, gathered record by record.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Survivors {
+    cluster: Option<Cluster>,
+    banks: BTreeMap<BankName, Lineage>,
+    /// The gateway that each bank obeyed first.
+    owners: BTreeMap<BankName, Lineage>,
+    accounts: Vec<(BankName, AccountOpened)>,
+    payments: BTreeMap<GlobalId, Seen>,
+}
+
+impl Survivors {
+    /// Reads one record of the journal of `bank`.
+    pub fn record(&mut self, bank: BankName, fact: &BankFact) {
+        match fact {
+            BankFact::Founded(fact) => {
+                self.cluster = Some(fact.cluster);
+                self.banks.insert(bank, fact.lineage);
+                self.owners.insert(bank, fact.gateway);
+            }
+            BankFact::AccountOpened(fact) => self.accounts.push((bank, fact.clone())),
+            BankFact::Held(fact) => {
+                let seen = self.payments.entry(fact.payment).or_default();
+                seen.order = Some(fact.order.clone());
+                seen.states.insert(bank, HoldState::Held);
+            }
+            BankFact::Refused(fact) => {
+                self.state(fact.payment, bank, HoldState::Refused(fact.reason));
+            }
+            BankFact::Posted(fact) => self.state(fact.payment, bank, HoldState::Posted),
+            BankFact::Released(fact) => self.state(fact.payment, bank, HoldState::Released),
+            BankFact::Tombstoned(fact) => self.state(fact.payment, bank, HoldState::Released),
+            BankFact::BankStarted(_)
+            | BankFact::BankStopped(_)
+            | BankFact::Fenced(_)
+            | BankFact::GatewayReplaced(_)
+            | BankFact::Forgot(_) => {}
+        }
+    }
+
+    fn state(&mut self, payment: GlobalId, bank: BankName, state: HoldState) {
+        self.payments.entry(payment).or_default().states.insert(bank, state);
+    }
+
+    /// The banks that payments name and whose journals were not read: the log cannot be made
+    /// without them.
+    pub fn missing(&self) -> Vec<BankName> {
+        let orders = self.payments.values().filter_map(|seen| seen.order.as_ref());
+        let mut missing: Vec<_> = orders
+            .flat_map(Order::participants)
+            .filter(|bank| !self.banks.contains_key(bank))
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.cluster
+    }
+
+    /// The gateway that was lost, as the banks know it.
+    pub fn lost(&self) -> Option<Lineage> {
+        self.owners.values().next().copied()
+    }
+
+    /// The log of a new gateway of `lineage`. `None` when no journal was read.
+    pub fn log(&self, lineage: Lineage) -> Option<Vec<GatewayFact>> {
+        let cluster = self.cluster?;
+        let mut facts: Vec<GatewayFact> = vec![Initialised { cluster, lineage }.into()];
+        facts.extend(
+            self.banks
+                .iter()
+                .map(|(bank, lineage)| BankJoined { bank: *bank, lineage: Some(*lineage) }.into()),
+        );
+        facts.extend(self.accounts.iter().map(|(bank, opened)| {
+            let AccountOpened { account, owner, currency, opening_minor } = *opened;
+            AccountListed { account, bank: *bank, owner, currency, opening_minor }.into()
+        }));
+        for (payment, seen) in &self.payments {
+            if let Some(order) = &seen.order {
+                tell(&mut facts, *payment, order, &seen.states);
+            }
+        }
+        Some(facts)
+    }
+}
+
+/// One payment as its gateway would have logged it.
+fn tell(
+    facts: &mut Vec<GatewayFact>,
+    payment: GlobalId,
+    order: &Order,
+    states: &BTreeMap<BankName, HoldState>,
+) {
+    let decision = decision(states);
+    facts.push(Began { payment, order: order.clone() }.into());
+    if decision == Decision::Commit {
+        facts.extend(
+            order
+                .participants()
+                .map(|bank| Voted { payment, bank, vote: Vote::Ready, bank_lsn: 0 }.into()),
+        );
+    }
+    facts.push(Decided { payment, decision }.into());
+    let done = |bank: &BankName| {
+        let state = states.get(bank).copied().filter(|state| *state != HoldState::Held);
+        state.map(|state| (*bank, state))
+    };
+    let banks: Vec<BankName> = order.participants().collect();
+    let settled: Vec<_> = banks.iter().filter_map(done).collect();
+    facts.extend(
+        settled.iter().map(|(bank, state)| {
+            Settled { payment, bank: *bank, state: *state, bank_lsn: 0 }.into()
+        }),
+    );
+    if settled.len() == banks.len() {
+        facts.push(Ended { payment }.into());
+    }
+}
+
+fn decision(states: &BTreeMap<BankName, HoldState>) -> Decision {
+    let mut abort = Reason::Interrupted;
+    for state in states.values() {
+        match state {
+            HoldState::Posted => return Decision::Commit,
+            HoldState::Refused(reason) => abort = *reason,
+            HoldState::Unknown | HoldState::Held | HoldState::Released => {}
+        }
+    }
+    Decision::Abort(abort)
+}
