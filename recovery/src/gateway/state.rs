@@ -152,14 +152,7 @@ impl State {
                 let bank = self.bank_mut(fact.bank)?;
                 bank.witness = Some(fact.witness);
             }
-            GatewayFact::BankReplaced(fact) => {
-                let bank = self.bank_mut(fact.bank)?;
-                if bank.lineage != Some(fact.old) {
-                    return Err(format!("bank {} is not of {}", fact.bank, fact.old));
-                }
-                bank.lineage = Some(fact.new);
-                bank.witness = None;
-            }
+            GatewayFact::BankReplaced(fact) => self.replace(fact)?,
             GatewayFact::Began(fact) => self.begin(fact, lsn, wall_ms)?,
             GatewayFact::Voted(fact) => {
                 self.heard(fact.bank, fact.bank_lsn)?;
@@ -201,6 +194,17 @@ impl State {
                 self.sessions.remove(&fact.token_sha256);
             }
         }
+        Ok(())
+    }
+
+    /// What was remembered of the lost journal says nothing about the new one.
+    fn replace(&mut self, fact: &fact::BankReplaced) -> Result<(), String> {
+        let bank = self.bank_mut(fact.bank)?;
+        if bank.lineage != Some(fact.old) {
+            return Err(format!("bank {} is not of {}", fact.bank, fact.old));
+        }
+        bank.lineage = Some(fact.new);
+        bank.witness = None;
         Ok(())
     }
 
