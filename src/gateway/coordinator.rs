@@ -19,7 +19,22 @@ use wal::Lsn;
 pub(super) type CoordinatorOwner = Owner<Coordinator, CoordinatorShell>;
 pub(super) type CoordinatorMail = Mail<Request>;
 pub(super) type CoordinatorBox = Mailbox<Request>;
-pub(super) type Replies = oneshot::Sender<Reply>;
+
+/// Where an answer goes: to one call, or to a stream that tells its payments apart by a tag.
+pub(super) enum Replies {
+    One(oneshot::Sender<Reply>),
+    Stream { tag: u64, out: mpsc::UnboundedSender<(u64, Reply)> },
+}
+
+impl Replies {
+    /// A caller that went away misses its answer and nothing else.
+    fn send(self, reply: Reply) {
+        match self {
+            Self::One(reply_to) => drop(reply_to.send(reply)),
+            Self::Stream { tag, out } => drop(out.send((tag, reply))),
+        }
+    }
+}
 
 /// Instructions in one message to a bank.
 const INSTRUCTIONS_PER_MESSAGE_MAX: usize = 1_024;
@@ -39,6 +54,12 @@ pub(super) enum Request {
     List {
         client: ClientId,
         cursor: Option<u64>,
+        limit: usize,
+        reply: Replies,
+    },
+    Watch {
+        client: ClientId,
+        after: u64,
         limit: usize,
         reply: Replies,
     },
@@ -200,6 +221,10 @@ impl Shell<Coordinator> for CoordinatorShell {
             Request::List { client, cursor, limit, reply } => {
                 Input::List { ticket: self.expect(reply), client, cursor, limit }
             }
+            Request::Watch { client, after, limit, reply } => {
+                let (ticket, after) = (self.expect(reply), Lsn::new(after));
+                Input::Watch { ticket, client, after, limit }
+            }
             Request::OpenSession { session, reply } => {
                 Input::OpenSession { ticket: self.expect(reply), session }
             }
@@ -260,7 +285,7 @@ impl Shell<Coordinator> for CoordinatorShell {
             }
             Action::Reply { ticket, reply } => {
                 if let Some(waiting) = self.replies.remove(&ticket) {
-                    let _ = waiting.send(reply);
+                    waiting.send(reply);
                 }
             }
             Action::Warn(warning) => tracing::warn!("{warning}"),

@@ -10,10 +10,12 @@
 
 mod admin;
 mod banks;
+mod batches;
 mod coordinator;
 mod inquiry;
 mod service;
 mod sessions;
+mod watch;
 
 use crate::accept;
 use crate::config::{self, Config};
@@ -66,7 +68,7 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     for bank in banks.iter().cloned() {
         tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
-    let outside = routes(config, &mailbox, &sessions, &banks, clock);
+    let outside = routes(config, &mailbox, &sessions, &banks, clock, &stop);
     let inside = inquiry::Inquiry { coordinator: mailbox.clone(), banks };
     let inside = Routes::new(CoordinatorServiceServer::new(inside)).into_axum_router();
     let inside = IdentityLayer::certificates_only().layer(inside);
@@ -102,12 +104,14 @@ fn routes(
     sessions: &Arc<Sessions>,
     banks: &Arc<Vec<Bank>>,
     clock: Clock,
+    stop: &CancellationToken,
 ) -> Gate<axum::Router> {
     let gateway = service::Gateway {
         coordinator: coordinator.clone(),
         sessions: Arc::clone(sessions),
         banks: Arc::clone(banks),
         clock,
+        stop: stop.clone(),
     };
     let admin = admin::Admin {
         coordinator: coordinator.clone(),

@@ -6,6 +6,7 @@
 use super::banks::Bank;
 use super::coordinator::{CoordinatorBox, Replies, Request as Ask, gone, rejected};
 use super::sessions::Sessions;
+use super::{batches, watch};
 use crate::accept::Deadline;
 use crate::errors::{self, Reason};
 use crate::identity::{Caller, Principal};
@@ -14,7 +15,7 @@ use crate::wire::v1::payment_gateway_server::PaymentGateway;
 use crate::wire::v1::{
     BalanceRequest, BalanceResponse, ClientInfo, GetPaymentRequest, ListPaymentsRequest,
     ListPaymentsResponse, LogoutRequest, LogoutResponse, PaymentRecord, PaymentRequest,
-    PaymentResponse, PaymentState, RegisterResponse,
+    PaymentResponse, PaymentState, ProcessPaymentsRequest, RegisterResponse, WatchPaymentsRequest,
 };
 use recovery::gateway::{Answer, Outcome, Reply};
 use recovery::model::{
@@ -23,7 +24,8 @@ use recovery::model::{
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tonic::{Request, Response, Status};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
 
 /// Of a page of payments.
 const PAGE_SIZE_DEFAULT: i32 = 20;
@@ -40,6 +42,7 @@ pub(super) struct Gateway {
     pub(super) sessions: Arc<Sessions>,
     pub(super) banks: Arc<Vec<Bank>>,
     pub(super) clock: Clock,
+    pub(super) stop: CancellationToken,
 }
 
 /// The token of a call, as the identity layer found it.
@@ -59,14 +62,14 @@ fn own_account(principal: &Principal) -> Result<AccountNumber, Status> {
     principal.account.ok_or_else(refused)
 }
 
-fn transaction(text: &str) -> Result<TransactionId, Status> {
+pub(super) fn transaction(text: &str) -> Result<TransactionId, Status> {
     text.parse().map_err(|error: recovery::model::IdError| {
         errors::status(Reason::TransactionIdMalformed, error.to_string())
     })
 }
 
 /// The payment that a request asks for, by a payer who is not part of it.
-fn terms(payer: AccountNumber, request: &PaymentRequest) -> Result<Terms, Status> {
+pub(super) fn terms(payer: AccountNumber, request: &PaymentRequest) -> Result<Terms, Status> {
     let payee: AccountNumber =
         request.recipient_account_number.parse().map_err(|error: recovery::model::IdError| {
             errors::status(Reason::AccountMalformed, error.to_string())
@@ -88,7 +91,7 @@ fn terms(payer: AccountNumber, request: &PaymentRequest) -> Result<Terms, Status
 impl Gateway {
     async fn ask(&self, ask: impl FnOnce(Replies) -> Ask) -> Result<Reply, Status> {
         let (reply, answer) = oneshot::channel();
-        if !self.coordinator.send(ask(reply)) {
+        if !self.coordinator.send(ask(Replies::One(reply))) {
             return Err(gone());
         }
         match answer.await {
@@ -104,13 +107,13 @@ impl Gateway {
     ) -> Result<Response<PaymentResponse>, Status> {
         match self.ask(ask).await? {
             Reply::Payment(answer) => Ok(Response::new(told(&answer))),
-            Reply::Rejected(_) | Reply::Page(_) | Reply::Done => Err(lost()),
+            Reply::Rejected(_) | Reply::Page(_) | Reply::Finals(_) | Reply::Done => Err(lost()),
         }
     }
 }
 
 /// The owner went away with the question: what became of it is not known.
-fn lost() -> Status {
+pub(super) fn lost() -> Status {
     errors::status(Reason::OutcomeUnknown, "the gateway stopped before it answered")
 }
 
@@ -152,7 +155,7 @@ fn declined(reason: Declined) -> &'static str {
     }
 }
 
-fn record(answer: &Answer) -> PaymentRecord {
+pub(super) fn record(answer: &Answer) -> PaymentRecord {
     let response = told(answer);
     PaymentRecord {
         transaction_id: response.transaction_id,
@@ -264,6 +267,30 @@ impl PaymentGateway for Gateway {
             payments: page.answers.iter().map(record).collect(),
             next_page_token: page.cursor.map(|cursor| cursor.to_string()).unwrap_or_default(),
         }))
+    }
+
+    type ProcessPaymentsStream = batches::Results;
+
+    async fn process_payments(
+        &self,
+        request: Request<Streaming<ProcessPaymentsRequest>>,
+    ) -> Result<Response<Self::ProcessPaymentsStream>, Status> {
+        let principal = principal(&request)?;
+        let payer = own_account(&principal)?;
+        let client = principal.client_id;
+        let results = batches::run(client, payer, request.into_inner(), self.coordinator.clone());
+        Ok(Response::new(results))
+    }
+
+    type WatchPaymentsStream = watch::Finals;
+
+    async fn watch_payments(
+        &self,
+        request: Request<WatchPaymentsRequest>,
+    ) -> Result<Response<Self::WatchPaymentsStream>, Status> {
+        let client = principal(&request)?.client_id;
+        let after = request.into_inner().after_lsn;
+        Ok(Response::new(watch::run(client, after, self.coordinator.clone(), self.stop.clone())))
     }
 
     async fn logout(

@@ -4,7 +4,7 @@
 //! A token is 256 random bits and is kept as its SHA-256 only. It is bound to the certificate that
 //! it was issued over and to the password that was in force.
 
-use super::coordinator::{CoordinatorBox, Request};
+use super::coordinator::{CoordinatorBox, Replies, Request};
 use crate::errors::{Failure, Reason, status};
 use crate::home::Home;
 use crate::identity::{AuthFailure, Authenticator, Fingerprint, Principal};
@@ -157,7 +157,8 @@ impl Sessions {
         };
         self.make_room(user.client_id, coordinator);
         let (reply, done) = oneshot::channel();
-        coordinator.send(Request::OpenSession { session: session.clone(), reply });
+        coordinator
+            .send(Request::OpenSession { session: session.clone(), reply: Replies::One(reply) });
         done.await.map_err(|_| super::coordinator::gone())?;
         self.admit(&session);
         Ok(Opened { token, user, expires_ms })
@@ -203,7 +204,7 @@ impl Sessions {
     ) -> oneshot::Receiver<recovery::gateway::Reply> {
         self.live.write().unwrap_or_else(PoisonError::into_inner).remove(&token_sha256);
         let (reply, done) = oneshot::channel();
-        coordinator.send(Request::CloseSession { token_sha256, reply });
+        coordinator.send(Request::CloseSession { token_sha256, reply: Replies::One(reply) });
         done
     }
 

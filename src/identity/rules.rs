@@ -85,6 +85,8 @@ rules! {
     "strife.v1.PaymentGateway" {
         "RegisterClient": USERS, NO_SESSION;
         "ProcessPayment": USERS, PAYER;
+        "ProcessPayments": USERS, PAYER;
+        "WatchPayments": USERS, PAYER;
         "ViewBalance": USERS, PAYER;
         "GetPayment": USERS, PAYER;
         "ListPayments": USERS, PAYER;

@@ -27,6 +27,14 @@ struct Waiter {
     replayed: bool,
 }
 
+/// A caller that waits for a client's next finals.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Watcher {
+    ticket: Ticket,
+    after: Lsn,
+    limit: usize,
+}
+
 /// What only a running gateway knows of an open payment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Live {
@@ -50,6 +58,7 @@ pub struct Coordinator {
     pub(super) retry_due_ms: u64,
     pub(super) forget_due_ms: u64,
     live: BTreeMap<GlobalId, Live>,
+    watchers: BTreeMap<ClientId, Vec<Watcher>>,
     deadlines: BTreeSet<(u64, GlobalId)>,
     next_number: u64,
     room_bytes: u64,
@@ -75,6 +84,9 @@ impl Machine for Coordinator {
             Input::List { ticket, client, cursor, limit } => {
                 let (page, rests_on) = self.page(client, cursor, limit);
                 turn.after(rests_on, Action::Reply { ticket, reply: Reply::Page(page) });
+            }
+            Input::Watch { ticket, client, after, limit } => {
+                self.watch(client, Watcher { ticket, after, limit }, turn);
             }
             Input::OpenSession { ticket, session } => {
                 self.done_when_durable(session.into(), ticket, turn);
@@ -136,6 +148,7 @@ impl Coordinator {
             retry_due_ms: now.mono_ms,
             forget_due_ms: now.mono_ms + settings.forget_ms,
             live: BTreeMap::new(),
+            watchers: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             next_number: 1,
             room_bytes: u64::MAX,
@@ -309,6 +322,40 @@ impl Coordinator {
         (Page { answers, cursor: (begin > 0).then_some(begin as u64) }, rests_on)
     }
 
+    fn watch(&mut self, client: ClientId, watcher: Watcher, turn: &mut GatewayTurn) {
+        let finals = self.state.finals.get(&client).map_or(&[][..], Vec::as_slice);
+        let begin = finals.partition_point(|(lsn, _)| *lsn <= watcher.after);
+        let new = &finals[begin..finals.len().min(begin.saturating_add(watcher.limit))];
+        let Some((rests_on, _)) = new.last().copied() else {
+            let watchers = self.watchers.entry(client).or_default();
+            if watchers.len() >= self.settings.waiters_max {
+                turn.now.push(reject(watchers.remove(0).ticket, Rejection::TooManyRequests));
+            }
+            watchers.push(watcher);
+            return;
+        };
+        let told = new.iter().map(|(lsn, payment)| {
+            let entry = &self.state.payments[payment];
+            let outcome = answer::standing(entry, &self.settings, true);
+            let outcome = outcome.unwrap_or(Outcome::Pending);
+            (*lsn, answer::answer(*payment, entry, outcome, true))
+        });
+        let reply = Reply::Finals(told.collect());
+        turn.after(rests_on, Action::Reply { ticket: watcher.ticket, reply });
+    }
+
+    /// A payment may have become final: whoever watches its client looks again.
+    fn wake_watchers(&mut self, payment: GlobalId, turn: &mut GatewayTurn) {
+        let entry = &self.state.payments[&payment];
+        if !entry.is_final || self.watchers.is_empty() {
+            return;
+        }
+        let client = entry.reference.client;
+        for watcher in self.watchers.remove(&client).unwrap_or_default() {
+            self.watch(client, watcher, turn);
+        }
+    }
+
     fn is_late(&self, payment: GlobalId) -> bool {
         self.live.get(&payment).is_none_or(|live| live.due_ms <= self.now.mono_ms)
     }
@@ -329,6 +376,7 @@ impl Coordinator {
         self.await_answers(payment);
         let rests_on = self.state.payments[&payment].decided_lsn;
         turn.absorb(step, rests_on, |action| self.translate(payment, action));
+        self.wake_watchers(payment, turn);
         if self.state.payments[&payment].is_over() {
             self.set_due(payment, 0);
             self.live.remove(&payment);

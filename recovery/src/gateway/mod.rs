@@ -19,6 +19,7 @@ pub use state::{Account, BANKS_MAX, Bank, BankIndex, Entry, Session, State};
 use crate::fact::SessionOpened;
 use crate::message::{Instruction, Report, Unwelcome, Welcome};
 use crate::model::{BankName, ClientId, GlobalId, HoldState, Reference, Start, Terms};
+use wal::Lsn;
 
 /// Whom an answer is for. Made by the shell, handed back untouched.
 pub type Ticket = u64;
@@ -48,7 +49,7 @@ pub struct Settings {
     pub in_flight_max: usize,
     /// Likewise, waiting for one bank: a slow one must not use up the room of all.
     pub in_flight_per_bank_max: usize,
-    /// Callers that wait for one payment.
+    /// Callers that wait for one payment, and watches of one client.
     pub waiters_max: usize,
 }
 
@@ -77,6 +78,8 @@ pub enum Input {
     /// A client asks for a page of its payments, newest first, starting at `skip` from the oldest
     /// end when given: the cursor of the page before.
     List { ticket: Ticket, client: ClientId, cursor: Option<u64>, limit: usize },
+    /// A client asks what became final after a place in the log; answered once there is something.
+    Watch { ticket: Ticket, client: ClientId, after: Lsn, limit: usize },
     /// A client signed in.
     OpenSession { ticket: Ticket, session: SessionOpened },
     /// A client signed out.
@@ -122,6 +125,8 @@ pub enum Reply {
     Payment(Answer),
     Rejected(Rejection),
     Page(Page),
+    /// Where each became final, in the order of the log.
+    Finals(Vec<(Lsn, Answer)>),
     Done,
 }
 

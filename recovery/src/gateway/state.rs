@@ -56,6 +56,8 @@ pub struct Entry {
     /// [`Lsn::ZERO`] while undecided.
     pub decided_lsn: Lsn,
     pub decided_ms: u64,
+    /// Is the outcome beyond the loss of any one log? Then it is listed in [`State::finals`].
+    pub is_final: bool,
 }
 
 impl Entry {
@@ -103,6 +105,9 @@ pub struct State {
     pub by_reference: BTreeMap<Reference, GlobalId>,
     /// A client's attempts, oldest first.
     pub by_client: BTreeMap<ClientId, Vec<GlobalId>>,
+    /// A client's attempts as they became final: a commit when all have posted, an abort when the
+    /// decision stands and one bank has it too.
+    pub finals: BTreeMap<ClientId, Vec<(Lsn, GlobalId)>>,
     /// Not ended.
     pub open: BTreeSet<GlobalId>,
     pub sessions: BTreeMap<[u8; 32], Session>,
@@ -170,12 +175,14 @@ impl State {
                     let reference = entry.reference;
                     self.by_reference.insert(reference, fact.payment);
                 }
+                self.see_final(fact.payment, lsn);
             }
             GatewayFact::Settled(fact) => {
                 self.heard(fact.bank, fact.bank_lsn)?;
                 self.step(fact.payment, fact.bank, |party| {
                     payment::Fact::Settled(party, fact.state)
                 })?;
+                self.see_final(fact.payment, lsn);
             }
             GatewayFact::Ended(fact) => {
                 entry_mut(&mut self.payments, fact.payment)?.advance(payment::Fact::Ended)?;
@@ -249,6 +256,7 @@ impl State {
             began_ms: wall_ms,
             decided_lsn: Lsn::ZERO,
             decided_ms: 0,
+            is_final: false,
         };
         self.file(order.reference, fact.payment)?;
         if self
@@ -262,6 +270,21 @@ impl State {
         self.open.insert(fact.payment);
         self.by_client.entry(order.reference.client).or_default().push(fact.payment);
         Ok(())
+    }
+
+    /// Files the payment with its client's finals once its outcome is final.
+    fn see_final(&mut self, payment: GlobalId, lsn: Lsn) {
+        let Some(entry) = self.payments.get_mut(&payment) else { return };
+        let settled = entry.payment.settled();
+        let is_final = match entry.payment.decision() {
+            None => false,
+            Some(Decision::Commit) => settled == entry.payment.parties,
+            Some(Decision::Abort(_)) => entry.refused || settled != Parties::NONE,
+        };
+        if is_final && !entry.is_final {
+            entry.is_final = true;
+            self.finals.entry(entry.reference.client).or_default().push((lsn, payment));
+        }
     }
 
     /// Which attempt answers for a client's id. Within one lineage there is only one. A rebuilt log
