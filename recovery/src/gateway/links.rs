@@ -10,7 +10,7 @@ use super::state::BankIndex;
 use super::{Action, Halt, Warning};
 use crate::fact;
 use crate::message::{Hello, Instruction, Report, Unwelcome, Welcome};
-use crate::model::{BankName, GlobalId, HoldState, Start, Vote, Witness};
+use crate::model::{BankName, GlobalId, HoldState, Reason, Start, Vote, Witness};
 use crate::payment::{Event, Phase};
 use std::collections::BTreeMap;
 
@@ -185,11 +185,7 @@ impl Coordinator {
         let Report { payment, state, alarm } = report;
         let name = self.state.bank(bank).name;
         let Some(entry) = self.state.payments.get(&payment) else {
-            let orphan = self.orphans.remove(&(bank, payment)).is_some();
-            if !orphan || state == HoldState::Posted {
-                turn.now.push(Action::Warn(Warning::Stranger { bank: name, payment }));
-            }
-            return;
+            return self.believe_of_unknown(bank, report, turn);
         };
         let Some(party) = entry.party(bank) else {
             return turn.now.push(Action::Warn(Warning::Stranger { bank: name, payment }));
@@ -200,6 +196,8 @@ impl Coordinator {
             // The votes of an interrupted payment no longer count: it is aborted when all are
             // heard.
             HoldState::Held | HoldState::Refused(_) if self.interrupted(payment) => return,
+            // A late copy of the prepare, answered by a bank that was told to forget the payment.
+            HoldState::Refused(Reason::TooLate) if entry.is_over() => return,
             HoldState::Held if preparing => Event::Voted(party, Vote::Ready),
             HoldState::Held | HoldState::Unknown => return,
             HoldState::Refused(reason) if preparing => Event::Voted(party, Vote::Refused(reason)),
@@ -208,6 +206,24 @@ impl Coordinator {
             }
         };
         self.advance(payment, event, lsn, turn);
+    }
+
+    /// A report on a payment that this log does not know. Of an orphan it is what was asked for, and
+    /// a late copy of that is nothing new. What was posted was committed by a log that held more.
+    fn believe_of_unknown(&mut self, bank: BankIndex, report: Report, turn: &mut GatewayTurn) {
+        let Report { payment, state, .. } = report;
+        match state {
+            HoldState::Posted if self.is_own(payment) => {
+                turn.now.push(self.contradiction(bank, payment, state));
+            }
+            HoldState::Posted | HoldState::Held => {
+                let name = self.state.bank(bank).name;
+                turn.now.push(Action::Warn(Warning::Stranger { bank: name, payment }));
+            }
+            HoldState::Unknown | HoldState::Released | HoldState::Refused(_) => {
+                self.orphans.remove(&(bank, payment));
+            }
+        }
     }
 
     /// A bank of ours that posted what was not committed proves that this log lost a decision. All
