@@ -40,7 +40,7 @@ pub enum DecodeError {
 }
 
 /// What can be filed in a log.
-pub trait Fact: Sized + Clone + std::fmt::Debug {
+pub trait Fact: Sized + Clone + PartialEq + std::fmt::Debug {
     fn kind(&self) -> u16;
     fn name(&self) -> &'static str;
     fn encode_payload(&self) -> Vec<u8>;

@@ -1,0 +1,86 @@
+//! One run's shape, drawn from its seed: rare paths made common by tiny limits.
+
+use super::fault::Kind;
+use crate::bank;
+use crate::gateway::{self, Ack};
+use wal::splitmix::SplitMix64;
+
+/// What a person chooses about simulated runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// At most so many banks; a run has two at least.
+    pub banks_max: usize,
+    /// Faults that may happen.
+    pub faults: Vec<Kind>,
+    /// Keep every event in words.
+    pub trace: bool,
+    /// A rule of the protocol that is broken.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<crate::drill::mutant::Mutant>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            banks_max: 6,
+            faults: Kind::ALL.to_vec(),
+            trace: false,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
+    }
+}
+
+/// What a seed chose.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub banks: usize,
+    pub clients: usize,
+    pub payments_per_client: u32,
+    pub segment_bytes: u64,
+    /// Of a thousand messages.
+    pub lost: u64,
+    pub duplicated: u64,
+    pub delay_ms_max: u64,
+    pub sync_ms_max: u64,
+    /// A record that nobody waits for is synced after this.
+    pub lazy_ms: u64,
+    pub faults: usize,
+    /// Faults stop after this.
+    pub trouble_ms: u64,
+    pub gateway: gateway::Settings,
+    pub bank: bank::Settings,
+}
+
+impl Config {
+    pub(super) fn draw(random: &mut SplitMix64, options: &Options) -> Self {
+        let banks = 2 + random.below(options.banks_max.clamp(2, 6) as u64 - 1) as usize;
+        let quiet = random.below(4) == 0;
+        let ack = if random.below(3) == 0 { Ack::Decided } else { Ack::Settled };
+        Self {
+            banks,
+            clients: 2 + random.below(4) as usize,
+            payments_per_client: 2 + random.below(4) as u32,
+            segment_bytes: [16 << 10, 24 << 10, 64 << 10][random.below(3) as usize],
+            lost: if quiet { 0 } else { random.below(80) },
+            duplicated: if quiet { 0 } else { random.below(80) },
+            delay_ms_max: [2, 5, 30][random.below(3) as usize],
+            sync_ms_max: [1, 4, 20][random.below(3) as usize],
+            lazy_ms: [5, 10, 40][random.below(3) as usize],
+            faults: random.below(6) as usize,
+            trouble_ms: 300 + random.below(700),
+            gateway: gateway::Settings {
+                ack,
+                two_phase_timeout_ms: [30, 80, 250][random.below(3) as usize],
+                settle_wait_ms: [10, 40, 150][random.below(3) as usize],
+                retry_ms: [15, 40, 100][random.below(3) as usize],
+                forget_ms: [10, 50, 400][random.below(3) as usize],
+                ..gateway::Settings::default()
+            },
+            bank: bank::Settings {
+                inquire_ms: [40, 120, 400][random.below(3) as usize],
+                ..bank::Settings::default()
+            },
+        }
+    }
+}
