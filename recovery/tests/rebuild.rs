@@ -76,7 +76,9 @@ fn fold<S: Fold>(facts: &[S::Fact]) -> S {
 fn survivors(journals: [(&str, Vec<BankFact>); 2]) -> Survivors {
     let mut survivors = Survivors::default();
     for (bank, facts) in journals {
-        facts.iter().for_each(|fact| survivors.record(name(bank), fact));
+        for fact in &facts {
+            survivors.record(name(bank), fact);
+        }
     }
     survivors
 }
@@ -121,7 +123,9 @@ fn a_bank_whose_journal_was_not_read_is_named() {
     let mut survivors = Survivors::default();
     let mut payer = founded("HDFC", 1);
     payer.push(held(1, &order("a", 1)));
-    payer.iter().for_each(|fact| survivors.record(name("HDFC"), fact));
+    for fact in &payer {
+        survivors.record(name("HDFC"), fact);
+    }
     assert_eq!(survivors.missing(), [name("ICICI")]);
 }
 
