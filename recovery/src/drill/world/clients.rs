@@ -127,7 +127,11 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             }
             // Its beginning was lost with a crash: the id is free again.
             Reply::Rejected(Rejection::NeverSeen) => wish.overtaken = false,
-            Reply::Payment(_) | Reply::Rejected(_) | Reply::Page(_) | Reply::Done => {}
+            Reply::Payment(_)
+            | Reply::Rejected(_)
+            | Reply::Page(_)
+            | Reply::Finals(_)
+            | Reply::Done => {}
         }
     }
 }

@@ -262,7 +262,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             // A gateway that must not serve may not know it yet; the client asks again.
             Reply::Rejected(_) if self.operator => Ok(()),
             Reply::Rejected(rejection) => self.truth.rejected(reference, terms.as_ref(), rejection),
-            Reply::Page(_) | Reply::Done => Ok(()),
+            Reply::Page(_) | Reply::Finals(_) | Reply::Done => Ok(()),
         };
         self.note(|| format!("call {call} is answered: {reply:?}"));
         self.judge(judged);
