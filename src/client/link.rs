@@ -25,7 +25,7 @@ pub type Stub = PaymentGatewayClient<Channel>;
 /// to, it must give up within [`CONNECT_MAX`].
 pub type Dial = Arc<dyn Fn() -> Result<Channel, Failure> + Send + Sync>;
 
-/// How long connecting takes at most, the handshake included.
+/// How long connecting takes at most: a handshake, and the first word of the server.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// The deadline travels with the call and is kept by both sides; this much later it is kept here

@@ -7,6 +7,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -64,6 +65,19 @@ pub async fn connect(
     tokio::time::timeout(CONNECT_TIMEOUT, attempt).await?
 }
 
+/// Waits for the first word of the server, and leaves it to be read.
+///
+/// In TLS 1.3 a client has finished before the server has judged its certificate, so that a refusal
+/// would arrive when a request is already written, and look like a call cut short. An HTTP/2 server
+/// speaks first: once it has, it has let us in, and until then nothing was sent.
+async fn accepted(stream: &mut TlsStream<TcpStream>) -> std::io::Result<()> {
+    if stream.fill_buf().await?.is_empty() {
+        let kind = std::io::ErrorKind::UnexpectedEof;
+        return Err(std::io::Error::new(kind, "the connection was closed before it began"));
+    }
+    Ok(())
+}
+
 pub(super) fn lazy(
     address: &Address,
     tls: Arc<ClientConfig>,
@@ -83,7 +97,16 @@ pub(super) fn lazy(
     let address = address.clone();
     let connector = tower::service_fn(move |_: http::Uri| {
         let (address, tls) = (address.clone(), Arc::clone(&tls));
-        async move { connect(&address, tls).await.map(TokioIo::new) }
+        async move {
+            let attempt = async {
+                let mut stream = connect(&address, tls).await?;
+                if link == Link::Calls {
+                    accepted(&mut stream).await?;
+                }
+                Ok::<_, BoxError>(TokioIo::new(stream))
+            };
+            tokio::time::timeout(CONNECT_TIMEOUT, attempt).await?
+        }
     });
     Ok(endpoint.connect_with_connector_lazy(connector))
 }

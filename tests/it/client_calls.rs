@@ -1,11 +1,16 @@
 //! What a failed call means, against real sockets.
 
+use crate::support::edge;
 use crate::support::fake_gateway::{Act, FakeGateway};
 use std::sync::Arc;
 use std::time::Duration;
 use strife::client::classify::CallError;
 use strife::client::link::Link;
+use strife::config::Address;
 use strife::errors::{Reason, status, status_retry, status_with};
+use strife::home::{Home, Party};
+use strife::identity::Role;
+use strife::tls;
 use strife::wire::v1;
 use tonic::Request;
 use tonic::transport::Endpoint;
@@ -152,4 +157,51 @@ async fn a_code_without_a_reason_of_ours_leaves_the_outcome_unknown() {
         let result = pay(&link).await;
         assert!(is_unknown(&result), "{result:?}");
     }
+}
+
+/// Two homes: the gateway's, and one whose authority it has never heard of.
+fn strangers() -> (tempfile::TempDir, tempfile::TempDir, FakeGateway, Home) {
+    let (keep, home) = edge::home();
+    let (other_keep, other) = edge::home();
+    let gateway = FakeGateway::start_in(&home);
+    (keep, other_keep, gateway, other)
+}
+
+fn link_as(home: &Home, gateway: &FakeGateway, trust: &Home) -> Link {
+    gateway.shared.book().tokens.push("t".to_owned());
+    let credentials = tls::Credentials::load(home, Party::Client).expect("credentials");
+    let servers = tls::Trust::load(trust, Party::Client.signer()).expect("an authority");
+    let config = tls::client(&credentials, &servers, Role::Gateway).expect("usable");
+    let address = Address::local(gateway.address.port());
+    let dial = move || tls::channel(&address, Arc::clone(&config), tls::Link::Calls);
+    Link::new(Arc::new(dial), Duration::from_millis(700))
+}
+
+#[tokio::test]
+async fn a_gateway_that_shows_a_strange_certificate_is_sent_nothing() {
+    let (_keep, _other_keep, gateway, other) = strangers();
+    let result = pay(&link_as(&other, &gateway, &other)).await;
+    assert!(is_not_sent(&result), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_our_certificate_has_taken_nothing() {
+    let (keep, _other_keep, gateway, other) = strangers();
+    let home = Home::new(keep.path().join("home"));
+    let result = pay(&link_as(&other, &gateway, &home)).await;
+    assert!(is_not_sent(&result), "{result:?}");
+    assert!(gateway.shared.book().arrived.is_empty());
+}
+
+#[tokio::test]
+async fn a_stopped_gateway_behind_tls_was_sent_nothing() {
+    let (keep, home) = edge::home();
+    let mut gateway = FakeGateway::start_in(&home);
+    let link = link_as(&home, &gateway, &home);
+    gateway.kill();
+    // The kernel accepts for a stopped process, and nobody shakes hands.
+    let _listener = std::net::TcpListener::bind(gateway.address).expect("the port");
+    let result = pay(&link).await;
+    assert!(is_not_sent(&result), "{result:?}");
+    drop(keep);
 }
