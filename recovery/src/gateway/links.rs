@@ -208,8 +208,9 @@ impl Coordinator {
         self.advance(payment, event, lsn, turn);
     }
 
-    /// A report on a payment that this log does not know. Of an orphan it is what was asked for, and
-    /// a late copy of that is nothing new. What was posted was committed by a log that held more.
+    /// A report on a payment that this log does not know. Of an orphan it is what was asked for,
+    /// and a late copy of that is nothing new. What was posted was committed by a log that held
+    /// more.
     fn believe_of_unknown(&mut self, bank: BankIndex, report: Report, turn: &mut GatewayTurn) {
         let Report { payment, state, .. } = report;
         match state {

@@ -135,13 +135,7 @@ impl State {
     fn apply(&mut self, fact: &GatewayFact, lsn: Lsn, wall_ms: u64) -> Result<(), String> {
         self.stopped = false;
         match fact {
-            GatewayFact::Initialised(fact) => {
-                if self.lineage.is_some() {
-                    return Err("the log has an identity already".into());
-                }
-                self.cluster = Some(fact.cluster);
-                self.lineage = Some(fact.lineage);
-            }
+            GatewayFact::Initialised(fact) => self.initialise(fact)?,
             GatewayFact::Started(fact) => {
                 let before = self.epoch();
                 if fact.epoch <= before {
@@ -201,6 +195,15 @@ impl State {
                 self.sessions.remove(&fact.token_sha256);
             }
         }
+        Ok(())
+    }
+
+    fn initialise(&mut self, fact: &fact::Initialised) -> Result<(), String> {
+        if self.lineage.is_some() {
+            return Err("the log has an identity already".into());
+        }
+        self.cluster = Some(fact.cluster);
+        self.lineage = Some(fact.lineage);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! The network: every message may come late, out of order, twice or never.
 //!
-//! A line between two processes ends with either of them: what a bank says reaches only the start of
-//! the gateway that it was said to. What a gateway said may reach a bank long after the gateway is
-//! gone; fences are for that.
+//! A line between two processes ends with either of them: what a bank says reaches only the start
+//! of the gateway that it was said to. What a gateway said may reach a bank long after the gateway
+//! is gone; fences are for that.
 
 use super::clients::Call;
 use super::host::{Banks, Gateways};

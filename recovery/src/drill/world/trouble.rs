@@ -18,13 +18,9 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         let place = self.somewhere();
         self.note(|| format!("trouble: {kind} at {place:?}"));
         match kind {
-            Kind::Kill => {
+            Kind::Kill | Kind::PowerCut => {
                 self.count(kind);
-                self.fall(place, false);
-            }
-            Kind::PowerCut => {
-                self.count(kind);
-                self.fall(place, true);
+                self.fall(place, kind == Kind::PowerCut);
             }
             Kind::Blackout => {
                 self.count(kind);
