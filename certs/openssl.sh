@@ -40,7 +40,8 @@ leaf() {
     -config "$work/req.cnf" -out "$work/request.csr"
   openssl x509 -req -in "$work/request.csr" -days 825 -sha256 -CA "$out/$2.crt" \
     -CAkey "$out/$2.key" -set_serial "0x$(openssl rand -hex 16 | sed 's/^./4/')" \
-    -extfile "$here/openssl.cnf" -extensions "$3" -out "$out/$1.crt" 2>/dev/null
+    -extfile "$here/openssl.cnf" -extensions "$3" -out "$out/$1.crt" 2>"$work/said" ||
+    { cat "$work/said" >&2; exit 1; }
 }
 
 work=$(mktemp -d)

@@ -82,6 +82,17 @@ mod tests {
     }
 
     #[test]
+    fn certificates_that_were_brought_before_all_else_are_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = Home::new(directory.path().join("home"));
+        let banks: Vec<BankName> = Config::standard().banks.into_keys().collect();
+        certs::init(&home, &banks).expect("made");
+        let brought = std::fs::read(home.certs().join("ca.crt")).expect("there");
+        init(&home, &Config::standard(), &demo()).expect("made");
+        assert_eq!(std::fs::read(home.certs().join("ca.crt")).expect("there"), brought);
+    }
+
+    #[test]
     fn a_client_of_a_bank_that_is_not_configured_is_refused_before_anything_is_made() {
         let directory = tempfile::tempdir().expect("a directory");
         let home = Home::new(directory.path().join("home"));

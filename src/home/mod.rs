@@ -180,9 +180,11 @@ impl Home {
         self.root.join("drills")
     }
 
-    /// Whether there is anything here at all.
+    /// Whether nothing was begun here. Certificates may have been brought before all else.
     pub fn is_empty(&self) -> bool {
-        fs::read_dir(&self.root).map_or(true, |mut entries| entries.next().is_none())
+        let begun =
+            |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|it| it.path() != self.certs());
+        fs::read_dir(&self.root).map_or(true, |mut entries| !entries.any(begun))
     }
 
     /// Whether this is ours: it has our marker, of whatever version.

@@ -8,6 +8,7 @@ mod client_cli;
 mod client_desk;
 mod client_real;
 mod identity;
+mod openssl;
 mod supervise;
 mod support;
 mod tls;

@@ -1,4 +1,5 @@
 //! What the integration tests share.
 
+pub(crate) mod cluster;
 pub(crate) mod edge;
 pub(crate) mod fake_gateway;
