@@ -86,6 +86,7 @@ impl LedgerShell {
     pub(super) fn new(
         inquiries: mpsc::UnboundedSender<OpenHolds>,
         halted: mpsc::UnboundedSender<Unwelcome>,
+        durable: Lsn,
     ) -> Self {
         Self {
             tickets: 0,
@@ -96,7 +97,7 @@ impl LedgerShell {
             gathered: BTreeMap::new(),
             inquiries,
             halted,
-            durable: Lsn::ZERO,
+            durable,
         }
     }
 

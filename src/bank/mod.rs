@@ -54,7 +54,8 @@ pub async fn run(
     let (inquiries, asked) = mpsc::unbounded_channel();
     let (halted, mut halt) = mpsc::unbounded_channel();
     let start = started.state.start().expect("it has just started");
-    let owner = own(started, &mailbox, LedgerShell::new(inquiries, halted), clock)?;
+    let shell = LedgerShell::new(inquiries, halted, started.durable.lsn());
+    let owner = own(started, &mailbox, shell, clock)?;
     let owner = spawn(owner, mail)?;
 
     let asking = inquiry::run(to_gateway, bank, start, asked, stop.clone());

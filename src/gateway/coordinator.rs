@@ -156,14 +156,16 @@ pub(super) struct CoordinatorShell {
 }
 
 impl CoordinatorShell {
-    pub(super) fn new(banks: usize, halted: mpsc::UnboundedSender<Halt>) -> Self {
+    /// `durable` is what the opening made durable: a bank is never told of less, or it would
+    /// remember a start together with a record from before it.
+    pub(super) fn new(banks: usize, halted: mpsc::UnboundedSender<Halt>, durable: Lsn) -> Self {
         Self {
             tickets: 0,
             replies: HashMap::new(),
             lines: (0..banks).map(|_| None).collect(),
             gathered: vec![Vec::new(); banks],
             halted: Some(halted),
-            durable: Lsn::ZERO,
+            durable,
         }
     }
 

@@ -61,7 +61,7 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
 
     let (mailbox, mail) = CoordinatorBox::new();
     let (halted, mut halt) = mpsc::unbounded_channel();
-    let shell = CoordinatorShell::new(banks.len(), halted);
+    let shell = CoordinatorShell::new(banks.len(), halted, started.durable.lsn());
     let owner = spawn(own(started, config, &mailbox, shell, clock)?, mail)?;
     // What is in flight when a stop is asked for is finished over these.
     let hang_up = CancellationToken::new();
