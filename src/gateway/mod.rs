@@ -204,8 +204,8 @@ fn halted_by(halt: &Halt) -> Failure {
     };
     let todo = match halt {
         Halt::Fenced { .. } => {
-            "Two gateways were started on copies of one directory: keep the one \
-             that the banks obey, and stop this one for good."
+            "Two gateways were started on copies of one directory, or an old copy was put \
+             back: keep the one that the banks obey, and stop this one for good."
         }
         Halt::LogLost { .. } | Halt::DecisionLost { .. } => {
             "Restore the newest copy of data/gateway, \

@@ -29,6 +29,8 @@ const CALLS_MAX: usize = 64;
 
 /// Runs the line until the bank no longer answers.
 pub(super) async fn run(bank: &Bank, coordinator: &CoordinatorBox) -> Broken {
+    // It remembers nothing of any gateway.
+    bank.muster.passed(bank.index);
     let mut client = BankServiceClient::new(bank.channel.clone());
     if let Err(status) = ping(&mut client).await {
         return Broken::before(told(&status));

@@ -1,10 +1,11 @@
 //! The gateway's side of each bank: one task a bank, that keeps a line to it.
 //!
-//! A line is made in this order: Hello (fence, witnesses), then the stream, then the coordinator is
-//! told; from then on batches flow. When it breaks, the coordinator is told, and it begins again.
-//! What was said and not answered is the coordinator's to say again.
+//! A line is made in this order: Hello (what is remembered, then the fence), then the stream, then
+//! the coordinator is told; from then on batches flow. When it breaks, the coordinator is told, and
+//! it begins again. What was said and not answered is the coordinator's to say again.
 
 mod foreign;
+mod muster;
 mod stream;
 
 use super::coordinator::{CoordinatorBox, Request};
@@ -13,6 +14,7 @@ use crate::errors::Failure;
 use crate::home::Home;
 use crate::tls;
 use crate::wire::v1;
+use muster::Muster;
 use recovery::gateway::{BankIndex, State};
 use recovery::model::{AccountNumber, BankName};
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub(super) struct Bank {
     pub(super) channel: Channel,
     /// Rung when the bank says that it is up.
     pub(super) bell: Arc<Notify>,
+    muster: Arc<Muster>,
 }
 
 impl Bank {
@@ -57,6 +60,7 @@ impl Bank {
 /// Every bank that has joined, in the order of the log.
 pub(super) fn all(home: &Home, config: &Config, state: &State) -> Result<Vec<Bank>, Failure> {
     use crate::errors::Exit;
+    let muster = Arc::new(Muster::new(state.banks.len()));
     let reach = |(index, bank): (BankIndex, &recovery::gateway::Bank)| {
         let name = bank.name;
         let place = config.banks.get(&name).ok_or_else(|| {
@@ -71,6 +75,7 @@ pub(super) fn all(home: &Home, config: &Config, state: &State) -> Result<Vec<Ban
             foreign: bank.lineage.is_none(),
             channel: tls::to_bank(home, name, &place.address)?,
             bell: Arc::new(Notify::new()),
+            muster: Arc::clone(&muster),
         })
     };
     (0..).zip(&state.banks).map(reach).collect()
@@ -91,6 +96,7 @@ pub(super) async fn keep(bank: Bank, coordinator: CoordinatorBox, stop: Cancella
             () = stop.cancelled() => return,
             broken = line => broken,
         };
+        bank.muster.passed(bank.index);
         if broken.was_up {
             wait_ms = RETRY_MS_MIN;
         }

@@ -75,19 +75,34 @@ async fn greet(
     coordinator: &CoordinatorBox,
     client: &mut Client,
 ) -> Result<Welcome, String> {
+    let mut asked = None;
     for _ in 0..PROOFS_MAX {
         let hello = due(bank, coordinator).await?;
+        if asked.is_some() {
+            if hello.checked != asked {
+                // The log lacks it: the gateway ends by this, and greets nobody any more.
+                return std::future::pending().await;
+            }
+            bank.muster.passed(bank.index);
+            bank.muster.wait().await;
+        }
         let mut request = tonic::Request::new(hello_to(&hello));
         request.set_timeout(HELLO_TIMEOUT);
         let response = client.hello(request).await.map_err(|status| told(&status))?;
         let answer = welcome_from(&response.into_inner(), &hello);
         match answer.map_err(|error| format!("the bank's answer is malformed: {error}"))? {
-            Ok(welcome) => return Ok(welcome),
+            Ok(welcome) => {
+                bank.muster.passed(bank.index);
+                return Ok(welcome);
+            }
             Err(unwelcome) => {
-                let proof = matches!(unwelcome, Unwelcome::Prove { .. });
+                asked = match &unwelcome {
+                    Unwelcome::Prove { remembered } => Some(*remembered),
+                    _ => None,
+                };
                 let why = unwelcome.to_string();
                 coordinator.send(Request::TurnedAway { bank: bank.index, unwelcome });
-                if !proof {
+                if asked.is_none() {
                     return Err(why);
                 }
             }
