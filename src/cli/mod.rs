@@ -4,10 +4,12 @@
 //! [`run`] alone, and its number is the exit code. A subcommand that does not work yet is not
 //! listed. Nothing here knows how anything is done.
 
+mod audit;
 mod certs;
 mod client;
 mod config;
 mod context;
+mod drill;
 mod errors;
 mod init;
 mod output;
@@ -171,11 +173,15 @@ enum Command {
     /// Show, send or drop what waits to be sent
     Queue(queue::QueueArgs),
 
-    // Looking: tx, wal, audit.
+    // Looking: tx, wal.
     /// Look at one payment
     Tx(tx::TxArgs),
+    /// Compare the gateway's log with the banks' journals
+    Audit(audit::AuditArgs),
 
-    // Proving: drill, bench.
+    // Proving: bench.
+    /// Kill real processes at named instants, and see every rupee survive
+    Drill(drill::DrillArgs),
 
     // Keeping it: rebuild, doctor, backup, restore, admin.
     /// Make a lost data directory again from those that are left
@@ -209,6 +215,8 @@ impl Command {
             Self::Queue(args) => queue::run(&args, context),
             Self::Tx(args) => tx::run(&args, context),
             Self::Rebuild(args) => rebuild::run(&args, context),
+            Self::Audit(args) => audit::run(&args, context),
+            Self::Drill(args) => drill::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
             Self::Users(args) => users::run(args, context),
@@ -231,6 +239,8 @@ impl Command {
             | Self::Queue(_)
             | Self::Tx(_)
             | Self::Rebuild(_)
+            | Self::Audit(_)
+            | Self::Drill(_)
             | Self::Config(_)
             | Self::Certs(_)
             | Self::Users(_)

@@ -32,6 +32,11 @@ impl Output {
         self.format == Format::Table
     }
 
+    /// One object a line, which may be written as soon as it is known.
+    pub(crate) fn is_lines(self) -> bool {
+        self.format == Format::Jsonl
+    }
+
     /// One result. `text` is how a person reads it.
     pub(crate) fn one<T: Serialize>(
         self,

@@ -1,0 +1,40 @@
+//! `strife audit`: the gateway's log against the banks' journals.
+
+use super::Context;
+use crate::errors::{Exit, Failure};
+use crate::inspect::audit::{self, Findings};
+use clap::Args;
+use recovery::model::major;
+use std::fmt::Write;
+
+#[derive(Args, Debug)]
+pub(super) struct AuditArgs {}
+
+pub(super) fn run(_args: &AuditArgs, context: &Context) -> Result<(), Failure> {
+    context.home.open()?;
+    let findings = audit::audit(&context.home, &context.config()?)?;
+    context.output.one(&findings, || text(&findings))?;
+    if findings.ok {
+        return Ok(());
+    }
+    let count = findings.disagreements.len();
+    Err(Failure::plain(Exit::Damaged, format!("the logs disagree in {count} places"))
+        .money("Which side is wrong is said with each; nothing was changed.")
+        .todo("Stop all services, keep a copy of data/, and look at: strife wal verify"))
+}
+
+fn text(findings: &Findings) -> String {
+    let money = |minor: i128| i64::try_from(minor).map_or_else(|_| minor.to_string(), major);
+    let mut text = String::new();
+    let verdict = if findings.ok { "All logs agree." } else { "The logs disagree." };
+    let _ = writeln!(text, "{verdict}\n");
+    let _ = writeln!(text, "payments   {}", findings.payments);
+    let _ = writeln!(text, "in doubt   {}", findings.in_doubt);
+    let _ = writeln!(text, "holds      {}", findings.holds);
+    let _ = writeln!(text, "expected   {}", money(findings.money.expected_minor));
+    let _ = writeln!(text, "found      {}", money(findings.money.found_minor));
+    for found in &findings.disagreements {
+        let _ = write!(text, "\n{}  {} (wrong: {})", found.invariant, found.what, found.wrong);
+    }
+    text
+}

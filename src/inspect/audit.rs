@@ -1,0 +1,138 @@
+//! The gateway's log against the banks' journals, as files.
+//!
+//! Services may run meanwhile, so the logs are read at different instants:
+//!
+//! ```text
+//!   banks (1)  -->  gateway  -->  banks (2)
+//! ```
+//!
+//! Against (1) the gateway is ahead, against (2) it is behind. A lag shows in one comparison only,
+//! so what both of them show is a disagreement. Where nothing runs, the two are the same.
+//!
+//! Refuses to believe a log that is damaged: that is said first, with file and offset.
+
+use crate::config::Config;
+use crate::errors::{Exit, Failure, chain};
+use crate::home::{Home, Service};
+use recovery::audit::{self, Audit, Disagreement, Wrong};
+use recovery::replay::{Fold, Replay};
+use recovery::{bank, gateway};
+use serde::Serialize;
+use wal::Disk;
+use wal::read::{Cursor, FollowError, follow, survey};
+
+/// What an audit of a home found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Findings {
+    pub ok: bool,
+    pub payments: u64,
+    /// Not over on all sides.
+    pub in_doubt: u64,
+    /// Money set aside at the banks.
+    pub holds: u64,
+    pub disagreements: Vec<Found>,
+    pub money: Money,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Found {
+    /// As the documents number it.
+    pub invariant: &'static str,
+    pub what: String,
+    /// The side that is provably wrong, or both.
+    pub wrong: String,
+}
+
+/// All posted balances, with what was posted on one side only put back, against all openings.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Money {
+    pub expected_minor: i128,
+    pub found_minor: i128,
+}
+
+impl Findings {
+    /// Nothing is on its way any more.
+    pub fn is_quiet(&self) -> bool {
+        self.in_doubt == 0 && self.holds == 0
+    }
+}
+
+/// A log, read as far as it goes.
+struct Reader<S> {
+    service: Service,
+    disk: Disk,
+    cursor: Cursor,
+    replay: Replay<S>,
+}
+
+impl<S: Fold> Reader<S> {
+    fn open(home: &Home, service: Service) -> Result<Self, Failure> {
+        let disk = Disk::new(home.data(service));
+        let seen = survey(&disk, None).map_err(|error| unreadable(service, &chain(&error)))?;
+        if let Some(segment) = seen.first_unsound() {
+            let place = format!("{}/{}", home.wal(service).display(), segment.name);
+            return Err(unreadable(service, &format!("{place}: {:?}", segment.verdict)));
+        }
+        Ok(Self { service, disk, cursor: Cursor::default(), replay: Replay::default() })
+    }
+
+    fn catch_up(&mut self) -> Result<(), Failure> {
+        let Self { disk, cursor, replay, .. } = self;
+        follow(disk, cursor, |record, _| replay.record(&record)).map_err(|error| {
+            let told = match error {
+                FollowError::Visitor(error) => chain(&error),
+                FollowError::Read(error) => chain(&error),
+                FollowError::Damaged(error) => chain(&error),
+            };
+            unreadable(self.service, &told)
+        })
+    }
+}
+
+fn unreadable(service: Service, why: &str) -> Failure {
+    Failure::plain(Exit::Damaged, format!("the log of {service} cannot be read: {why}"))
+        .money("Nothing was compared and nothing was changed.")
+        .todo(format!("See what is damaged: strife wal verify {service}"))
+}
+
+/// Compares all logs of a home.
+pub fn audit(home: &Home, config: &Config) -> Result<Findings, Failure> {
+    let ours = config.banks.iter().filter(|(_, bank)| !bank.foreign);
+    let mut banks = ours
+        .map(|(name, _)| Reader::<bank::State>::open(home, Service::Bank(*name)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut gateway = Reader::<gateway::State>::open(home, Service::Gateway)?;
+    banks.iter_mut().try_for_each(Reader::catch_up)?;
+    gateway.catch_up()?;
+    let compare = |gateway: &Reader<gateway::State>, banks: &[Reader<bank::State>]| {
+        audit::audit(&gateway.replay.state, banks.iter().map(|bank| &bank.replay.state))
+    };
+    let mut seen = compare(&gateway, &banks);
+    if !seen.disagreements.is_empty() {
+        banks.iter_mut().try_for_each(Reader::catch_up)?;
+        let later = compare(&gateway, &banks);
+        seen.disagreements.retain(|found| later.disagreements.contains(found));
+    }
+    Ok(told(&seen))
+}
+
+fn told(seen: &Audit) -> Findings {
+    let found = |disagreement: &Disagreement| Found {
+        invariant: disagreement.invariant(),
+        what: disagreement.to_string(),
+        wrong: match disagreement.wrong() {
+            Wrong::Gateway => "gateway".to_owned(),
+            Wrong::Bank(bank) => bank.to_string(),
+            Wrong::Either(bank) => format!("gateway or {bank}"),
+        },
+    };
+    let audit::Money { expected_minor, found_minor } = seen.money;
+    Findings {
+        ok: seen.disagreements.is_empty() && seen.money.delta_minor() == 0,
+        payments: seen.payments,
+        in_doubt: seen.in_doubt.len() as u64,
+        holds: seen.holds,
+        disagreements: seen.disagreements.iter().map(found).collect(),
+        money: Money { expected_minor, found_minor },
+    }
+}

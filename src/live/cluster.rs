@@ -1,0 +1,262 @@
+//! A gateway and its banks as real processes, in a home of their own that is gone afterwards.
+//!
+//! Ports lie below those that the system gives to callers, so that a service that is down keeps
+//! its own. Limits are small, so that what is rare in use comes about in a drill. Nothing outside
+//! the temporary directory is touched. Refuses to know what a drill is.
+
+use super::process::{LOOK_EVERY, Process};
+use crate::config::Config;
+use crate::errors::{Exit, Failure};
+use crate::home::{Home, Service};
+use crate::init;
+use crate::users::{self, EMBEDDED};
+use nix::sys::signal::Signal;
+use recovery::model::BankName;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A service that is not ready by then will not be.
+const READY_MAX: Duration = Duration::from_secs(30);
+/// A service that was told to stop, and has not, hangs.
+const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// Gateways of clusters listen between these, each with its banks above it.
+const BASE_PORT_MIN: u16 = 12_000;
+const BASE_PORT_MAX: u16 = 30_000;
+const PORTS_EACH: u16 = 8;
+
+const SEGMENT_BYTES: u64 = 1 << 20;
+const TWO_PHASE_TIMEOUT_MS: u64 = 1_000;
+const SETTLE_WAIT_MS: u64 = 300;
+const DRAIN_MS: u64 = 300;
+
+/// The cluster. Its processes end when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    running: BTreeMap<Service, Process>,
+    program: PathBuf,
+    home: Home,
+    config: Config,
+    directory: Option<TempDir>,
+}
+
+impl Cluster {
+    /// A new home, made below `parent` by `init`, with nothing running.
+    pub fn make(
+        program: &Path,
+        parent: &Path,
+        adjust: impl FnOnce(&mut Config),
+    ) -> Result<Self, Failure> {
+        crate::tls::install_provider();
+        let directory = tempfile::Builder::new().prefix("strife-").tempdir_in(parent);
+        let directory = directory.map_err(|error| {
+            Failure::unexpected(&format!("make a directory in {}", parent.display()), &error)
+        })?;
+        let home = Home::new(directory.path().join("home"));
+        let mut config = with_quiet_ports(Config::standard())?;
+        config.wal.segment_bytes = SEGMENT_BYTES;
+        config.gateway.two_phase_timeout_ms = TWO_PHASE_TIMEOUT_MS;
+        config.gateway.settle_wait_ms = SETTLE_WAIT_MS;
+        config.limits.drain_ms = DRAIN_MS;
+        config.console.enabled = false;
+        adjust(&mut config);
+        init::init(&home, &config, &users::parse(EMBEDDED, "the built-in users.json")?)?;
+        let (running, directory) = (BTreeMap::new(), Some(directory));
+        Ok(Self { running, program: program.to_owned(), home, config, directory })
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The gateway, then the banks.
+    pub fn services(&self) -> Vec<Service> {
+        let banks = self.config.banks.keys().map(|bank| Service::Bank(*bank));
+        std::iter::once(Service::Gateway).chain(banks).collect()
+    }
+
+    pub fn banks(&self) -> impl Iterator<Item = BankName> {
+        self.config.banks.keys().copied()
+    }
+
+    /// Starts whatever does not run, and waits until all are ready.
+    pub fn start_all(&mut self) -> Result<(), Failure> {
+        let absent: Vec<_> =
+            self.services().into_iter().filter(|service| !self.is_running(*service)).collect();
+        for service in &absent {
+            self.spawn(*service, None)?;
+        }
+        absent.into_iter().try_for_each(|service| self.wait_ready(service))
+    }
+
+    /// Starts `service` and waits until it is ready; says how long that took.
+    pub fn start(&mut self, service: Service, crash_at: Option<&str>) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        self.spawn(service, crash_at)?;
+        self.wait_ready(service)?;
+        Ok(began.elapsed())
+    }
+
+    /// Starts `service`, to die at `crash_at` if that is given.
+    pub fn spawn(&mut self, service: Service, crash_at: Option<&str>) -> Result<(), Failure> {
+        let mut role: Vec<OsString> = match service {
+            Service::Gateway => vec!["gateway".into()],
+            Service::Bank(bank) => vec!["bank".into(), bank.as_str().into()],
+            Service::Console => vec!["console".into()],
+        };
+        if let Some(point) = crash_at {
+            role.extend(["--crash-at".into(), point.into()]);
+        }
+        self.running.remove(&service);
+        let process = self.run(&service.file_stem(), &self.home, role)?;
+        self.running.insert(service, process);
+        Ok(())
+    }
+
+    /// Any subcommand as a process of this cluster, on a home that may be another.
+    pub fn run(
+        &self,
+        name: &str,
+        home: &Home,
+        subcommand: Vec<OsString>,
+    ) -> Result<Process, Failure> {
+        let global: [OsString; 5] = [
+            "--home".into(),
+            home.root().into(),
+            "--quiet".into(),
+            "--color".into(),
+            "never".into(),
+        ];
+        let arguments: Vec<_> = global.into_iter().chain(subcommand).collect();
+        let talk = home.logs().join(format!("{name}.stderr"));
+        Process::start(name.to_owned(), &self.program, &arguments, talk)
+    }
+
+    /// Waits until `service` accepts.
+    pub fn wait_ready(&mut self, service: Service) -> Result<(), Failure> {
+        let until = Instant::now() + READY_MAX;
+        loop {
+            let process = self.process(service)?;
+            let pid = process.id();
+            if let Some(status) = process.ended() {
+                let what = format!("{service} ended before it was ready: {status}");
+                let failure = Failure::plain(exit_of(status), what);
+                return Err(failure.todo(process.talk()));
+            }
+            if self.home.running(service).is_some_and(|running| running.pid == pid) {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let what = format!("{service} was not ready in {} s", READY_MAX.as_secs());
+                return Err(Failure::plain(Exit::Unexpected, what));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn process(&mut self, service: Service) -> Result<&mut Process, Failure> {
+        let missing = || Failure::plain(Exit::Unexpected, format!("{service} was not started"));
+        self.running.get_mut(&service).ok_or_else(missing)
+    }
+
+    pub fn is_running(&mut self, service: Service) -> bool {
+        self.running.get_mut(&service).is_some_and(|process| process.ended().is_none())
+    }
+
+    pub fn signal(&mut self, service: Service, signal: Signal) -> Result<(), Failure> {
+        self.process(service)?.signal(signal)
+    }
+
+    /// SIGKILL, now.
+    pub fn kill(&mut self, service: Service) -> Result<(), Failure> {
+        self.signal(service, Signal::SIGKILL)?;
+        self.wait_ended(service, STOP_MAX).map(drop)
+    }
+
+    /// SIGTERM, and the end that was asked for.
+    pub fn stop(&mut self, service: Service) -> Result<(), Failure> {
+        self.signal(service, Signal::SIGTERM)?;
+        let status = self.wait_ended(service, STOP_MAX)?;
+        if status.success() {
+            return Ok(());
+        }
+        let what = format!("{service} was asked to stop, and ended with {status}");
+        Err(Failure::plain(exit_of(status), what))
+    }
+
+    /// Stops everything: the gateway first, then the banks together.
+    pub fn stop_all(&mut self) -> Result<(), Failure> {
+        if self.is_running(Service::Gateway) {
+            self.stop(Service::Gateway)?;
+        }
+        let running: Vec<_> =
+            self.services().into_iter().filter(|service| self.is_running(*service)).collect();
+        for service in &running {
+            self.signal(*service, Signal::SIGTERM)?;
+        }
+        running.into_iter().try_for_each(|service| self.stop(service))
+    }
+
+    pub fn wait_ended(
+        &mut self,
+        service: Service,
+        within: Duration,
+    ) -> Result<ExitStatus, Failure> {
+        self.process(service)?.wait(within)
+    }
+
+    /// What `service` has said on stderr.
+    pub fn talk(&self, service: Service) -> String {
+        self.running.get(&service).map(Process::talk).unwrap_or_default()
+    }
+
+    /// Leaves the home where it is, to be looked at.
+    pub fn keep(&mut self) -> PathBuf {
+        if let Some(directory) = self.directory.take() {
+            let _ = directory.keep();
+        }
+        self.home.root().to_owned()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Before the directory goes; all at once, then all are waited for.
+        for process in self.running.values_mut() {
+            let _ = process.signal(Signal::SIGKILL);
+        }
+        self.running.clear();
+    }
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    status.code().and_then(Exit::from_code).unwrap_or(Exit::Unexpected)
+}
+
+/// Ports that are free, and that no caller is given by chance.
+fn with_quiet_ports(config: Config) -> Result<Config, Failure> {
+    const ATTEMPTS_MAX: u32 = 200;
+    let places = (BASE_PORT_MAX - BASE_PORT_MIN) / PORTS_EACH;
+    for _ in 0..ATTEMPTS_MAX {
+        let base = BASE_PORT_MIN + (rand::random::<u16>() % places) * PORTS_EACH;
+        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if (base - 1..base - 1 + PORTS_EACH).all(free) {
+            let moved = config.clone().with_base_port(base);
+            return moved.ok_or_else(|| Failure::plain(Exit::Unexpected, "no such ports"));
+        }
+    }
+    Err(Failure::plain(Exit::Configuration, "no free ports were found for a cluster"))
+}
