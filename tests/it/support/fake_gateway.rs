@@ -328,6 +328,24 @@ impl PaymentGateway for Service {
         Ok(Response::new(v1::ListPaymentsResponse { payments, next_page_token: String::new() }))
     }
 
+    type ProcessPaymentsStream = tokio_stream::Empty<Result<v1::ProcessPaymentsResponse, Status>>;
+
+    async fn process_payments(
+        &self,
+        _: Request<tonic::Streaming<v1::ProcessPaymentsRequest>>,
+    ) -> Result<Response<Self::ProcessPaymentsStream>, Status> {
+        Err(Status::unimplemented("not by this stand-in"))
+    }
+
+    type WatchPaymentsStream = tokio_stream::Empty<Result<v1::WatchPaymentsResponse, Status>>;
+
+    async fn watch_payments(
+        &self,
+        _: Request<v1::WatchPaymentsRequest>,
+    ) -> Result<Response<Self::WatchPaymentsStream>, Status> {
+        Err(Status::unimplemented("not by this stand-in"))
+    }
+
     async fn logout(
         &self,
         request: Request<v1::LogoutRequest>,
