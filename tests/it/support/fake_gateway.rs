@@ -259,25 +259,6 @@ impl PaymentGateway for Service {
         }
     }
 
-    // Nothing that stands before this gateway pays by the batch or watches.
-    type ProcessPaymentsStream = tokio_stream::Empty<Result<v1::ProcessPaymentsResponse, Status>>;
-
-    async fn process_payments(
-        &self,
-        _: Request<tonic::Streaming<v1::ProcessPaymentsRequest>>,
-    ) -> Result<Response<Self::ProcessPaymentsStream>, Status> {
-        Err(Status::unimplemented("one payment a call"))
-    }
-
-    type WatchPaymentsStream = tokio_stream::Empty<Result<v1::WatchPaymentsResponse, Status>>;
-
-    async fn watch_payments(
-        &self,
-        _: Request<v1::WatchPaymentsRequest>,
-    ) -> Result<Response<Self::WatchPaymentsStream>, Status> {
-        Err(Status::unimplemented("ask for the payment"))
-    }
-
     async fn view_balance(
         &self,
         request: Request<v1::BalanceRequest>,
