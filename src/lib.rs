@@ -15,6 +15,7 @@ pub mod init;
 pub mod inspect;
 pub mod journal;
 pub mod live;
+mod sqlite;
 pub mod supervise;
 pub mod telemetry;
 pub mod tls;

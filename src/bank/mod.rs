@@ -8,6 +8,7 @@
 //!
 //! It knows nothing of the gateway but the proto.
 
+pub mod book;
 mod inquiry;
 mod ledger;
 mod service;
@@ -17,8 +18,9 @@ use crate::config::Config;
 use crate::errors::{Exit, Failure, Reason};
 use crate::home::{Home, Party, Service};
 use crate::identity::IdentityLayer;
-use crate::journal::{self, Clock, Journal, Start, StartPoints, fresh_start_id};
+use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, fresh_start_id};
 use crate::tls;
+use crate::view;
 use crate::wire::v1::bank_service_server::BankServiceServer;
 use ledger::{LedgerBox, LedgerMail, LedgerOwner, LedgerShell};
 use recovery::bank::{Ledger, Settings, State};
@@ -48,6 +50,7 @@ pub async fn run(
     let tls = tls::server_of(home, Party::Bank(bank))?;
     let to_gateway = tls::to_coordinator(home, bank, &config.gateway.internal_address)?;
     let started = recover(home, config, bank)?;
+    let book = attach_book(home, bank, &started)?;
     let listener = accept::bind(&place.address).await?;
 
     let (mailbox, mail) = LedgerBox::new();
@@ -55,7 +58,7 @@ pub async fn run(
     let (halted, mut halt) = mpsc::unbounded_channel();
     let start = started.state.start().expect("it has just started");
     let shell = LedgerShell::new(inquiries, halted, started.durable.lsn());
-    let owner = own(started, &mailbox, shell, clock)?;
+    let owner = own(started, &mailbox, shell, clock, book.feed.clone())?;
     let owner = spawn(owner, mail)?;
 
     let asking = inquiry::run(to_gateway, bank, start, asked, stop.clone());
@@ -77,8 +80,21 @@ pub async fn run(
     drop(announced);
     stop.cancel();
     mailbox.close();
-    let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    let ended = tokio::task::spawn_blocking(move || {
+        let _ = owner.join();
+        book.stop();
+    });
+    let _ = ended.await;
     lost.map_or(Ok(()), |lost| Err(journal_lost(bank, &lost)))
+}
+
+fn attach_book(home: &Home, bank: BankName, started: &Start<State>) -> Result<Attached, Failure> {
+    let born = started.state.cluster.zip(started.state.lineage);
+    let (cluster, lineage) = born.expect("a journal begins with its identity");
+    let (service, durable) = (Service::Bank(bank), started.durable.lsn());
+    let identity = view::Identity { cluster, lineage };
+    let opened = book::open(&home.database(service), identity, bank, durable.get());
+    journal::attach("book", opened, home.data(service), durable)
 }
 
 fn own(
@@ -86,10 +102,11 @@ fn own(
     mailbox: &LedgerBox,
     shell: LedgerShell,
     clock: Clock,
+    view: Option<view::Feed>,
 ) -> Result<LedgerOwner, Failure> {
     let Start { state, log, durable, .. } = started;
     let awake = mailbox.clone();
-    let journal = Journal::start("bank", log, None, move |durable| awake.durable(durable))
+    let journal = Journal::start("bank", log, view, move |durable| awake.durable(durable))
         .map_err(|error| Failure::unexpected("start the journal's thread", &error))?;
     let ledger = Ledger::new(state, Settings::default(), clock.now());
     Ok(LedgerOwner::new(ledger, shell, journal, clock, durable))
@@ -107,7 +124,7 @@ fn recover(home: &Home, config: &Config, bank: BankName) -> Result<Start<State>,
     let started = journal::open::<State>(
         &directory,
         options,
-        None,
+        book::peek(&home.database(Service::Bank(bank))),
         StartPoints { replayed: Point::BankRecovering, begun: None },
         |_, _| {},
         |state| {

@@ -13,6 +13,7 @@ mod banks;
 mod batches;
 mod coordinator;
 mod inquiry;
+pub mod mirror;
 mod service;
 mod sessions;
 mod watch;
@@ -22,8 +23,9 @@ use crate::config::{self, Config};
 use crate::errors::{Exit, Failure, Reason};
 use crate::home::{Home, Party, Service};
 use crate::identity::{Gate, IdentityLayer};
-use crate::journal::{self, Clock, Journal, Start, StartPoints, fresh_start_id};
+use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, fresh_start_id};
 use crate::tls;
+use crate::view;
 use crate::wire::DESCRIPTORS;
 use crate::wire::v1::admin_service_server::AdminServiceServer;
 use crate::wire::v1::coordinator_service_server::CoordinatorServiceServer;
@@ -56,19 +58,21 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
         config.gateway.session_absolute(),
     )?);
     let epoch = started.state.epoch();
+    let mirror = attach_mirror(home, &started)?;
     let public = accept::bind(&config.gateway.address).await?;
     let internal = accept::bind(&config.gateway.internal_address).await?;
 
     let (mailbox, mail) = CoordinatorBox::new();
     let (halted, mut halt) = mpsc::unbounded_channel();
     let shell = CoordinatorShell::new(banks.len(), halted, started.durable.lsn());
-    let owner = spawn(own(started, config, &mailbox, shell, clock)?, mail)?;
+    let owner = spawn(own(started, config, &mailbox, shell, clock, mirror.feed.clone())?, mail)?;
     // What is in flight when a stop is asked for is finished over these.
     let hang_up = CancellationToken::new();
     for bank in banks.iter().cloned() {
         tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
-    let outside = routes(config, &mailbox, &sessions, &banks, clock, &stop);
+    let shown = Shown { clock, mirror_lsn: Box::new(mirror.progress()) };
+    let outside = routes(config, &mailbox, &sessions, &banks, shown, &stop);
     let inside = inquiry::Inquiry { coordinator: mailbox.clone(), banks };
     let inside = Routes::new(CoordinatorServiceServer::new(inside)).into_axum_router();
     let inside = IdentityLayer::certificates_only().layer(inside);
@@ -94,8 +98,27 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     stop.cancel();
     hang_up.cancel();
     mailbox.close();
-    let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    let ended = tokio::task::spawn_blocking(move || {
+        let _ = owner.join();
+        mirror.stop();
+    });
+    let _ = ended.await;
     halt.map_or(Ok(()), |halt| Err(halted_by(&halt)))
+}
+
+/// What operators are shown beside the coordinator's own word.
+struct Shown {
+    clock: Clock,
+    mirror_lsn: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+fn attach_mirror(home: &Home, started: &Start<State>) -> Result<Attached, Failure> {
+    let born = started.state.cluster.zip(started.state.lineage);
+    let (cluster, lineage) = born.expect("a log begins with its identity");
+    let durable = started.durable.lsn();
+    let path = home.database(Service::Gateway);
+    let opened = mirror::open(&path, view::Identity { cluster, lineage }, durable.get());
+    journal::attach("mirror", opened, home.data(Service::Gateway), durable)
 }
 
 fn routes(
@@ -103,9 +126,10 @@ fn routes(
     coordinator: &CoordinatorBox,
     sessions: &Arc<Sessions>,
     banks: &Arc<Vec<Bank>>,
-    clock: Clock,
+    shown: Shown,
     stop: &CancellationToken,
 ) -> Gate<axum::Router> {
+    let Shown { clock, mirror_lsn } = shown;
     let gateway = service::Gateway {
         coordinator: coordinator.clone(),
         sessions: Arc::clone(sessions),
@@ -118,7 +142,7 @@ fn routes(
         banks: Arc::clone(banks),
         ack: config.gateway.ack.name(),
         clock,
-        mirror_lsn: Box::new(|| 0),
+        mirror_lsn,
     };
     let gateway = PaymentGatewayServer::new(gateway)
         .max_decoding_message_size(config.limits.message_bytes)
@@ -142,10 +166,11 @@ fn own(
     mailbox: &CoordinatorBox,
     shell: CoordinatorShell,
     clock: Clock,
+    view: Option<view::Feed>,
 ) -> Result<CoordinatorOwner, Failure> {
     let Start { state, log, durable, .. } = started;
     let awake = mailbox.clone();
-    let journal = Journal::start("gateway", log, None, move |durable| awake.durable(durable))
+    let journal = Journal::start("gateway", log, view, move |durable| awake.durable(durable))
         .map_err(|error| Failure::unexpected("start the log's thread", &error))?;
     let coordinator = Coordinator::new(state, settings(config), clock.now());
     Ok(CoordinatorOwner::new(coordinator, shell, journal, clock, durable))
@@ -177,13 +202,14 @@ fn spawn(
 fn recover(home: &Home, config: &Config) -> Result<Start<State>, Failure> {
     let directory = home.data(Service::Gateway);
     let options = wal::Options { segment_bytes: config.wal.segment_bytes };
+    let peeked = mirror::peek(&home.database(Service::Gateway));
     let replayed = Point::RecoveringBeforeFence;
     let points = StartPoints { replayed, begun: Some(Point::RecoveringBeforeHello) };
     let begin = |state: &State| {
         let (epoch, start_id) = (state.epoch() + 1, fresh_start_id());
         (epoch, Started { epoch, start_id, version: env!("CARGO_PKG_VERSION").to_owned() }.into())
     };
-    let started = journal::open::<State>(&directory, options, None, points, |_, _| {}, begin)
+    let started = journal::open::<State>(&directory, options, peeked, points, |_, _| {}, begin)
         .map_err(|error| error.failure("gateway", directory))?;
     let torn = started.report.torn.as_ref().map_or(0, |torn| torn.bytes);
     tracing::info!(

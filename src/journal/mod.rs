@@ -9,10 +9,12 @@
 //! There is no group-commit timer: a batch is what arrived during the last sync. Records that
 //! nobody waits for ride with the next batch, or are synced alone after [`LAZY_MS_MAX`].
 
+mod attach;
 mod opening;
 mod owner;
 mod thread;
 
+pub use attach::{Attached, attach};
 pub use opening::{OpenFailure, Start, StartPoints, fresh_start_id, open};
 pub use owner::{Mail, Mailbox, Owner, Shell};
 pub use thread::{Journal, JournalStopped};

@@ -4,6 +4,7 @@
 //! this start's own record. Nothing is acted on before that is on disk.
 
 use crate::errors::{Exit, Failure, chain};
+use crate::view::Peek;
 use recovery::drill::point::Point;
 use recovery::model::StartId;
 use recovery::record::Encoded;
@@ -45,18 +46,21 @@ pub fn fresh_start_id() -> StartId {
 }
 
 /// Opens the log in `directory`, folds it, and begins the next epoch with the record that `begin`
-/// makes of the folded state. `witnessed` is the highest record that a view remembers.
+/// makes of the folded state. `peeked` is what the log's view says of itself: if it is of this log,
+/// the records that it shows were durable, and a log without them is refused.
 /// `visit` sees every record after it was folded.
 pub fn open<S: Fold>(
     directory: &Path,
     options: Options,
-    witnessed: Option<Lsn>,
+    peeked: Option<Peek>,
     points: StartPoints,
     mut visit: impl FnMut(&wal::Record<'_>, &S),
     begin: impl FnOnce(&S) -> (u64, S::Fact),
 ) -> Result<Start<S>, OpenFailure> {
     let started = Instant::now();
-    let opened = wal::open(Disk::new(directory), options, witnessed)?;
+    let disk = Disk::new(directory);
+    let witnessed = peeked.filter(|peek| is_of(&disk, peek)).map(|peek| Lsn::new(peek.applied_lsn));
+    let opened = wal::open(disk, options, witnessed)?;
     let mut replay = Replay::<S>::default();
     opened
         .replay(|record, _| {
@@ -80,6 +84,13 @@ pub fn open<S: Fold>(
         crate::crash::point(begun.name());
     }
     Ok(Start { state, log, durable, report, records, took: started.elapsed() })
+}
+
+fn is_of(disk: &Disk, peek: &Peek) -> bool {
+    let identity = wal::read::identity(disk).ok().flatten();
+    identity.is_some_and(|log| {
+        log.cluster == peek.identity.cluster.0 && log.lineage == peek.identity.lineage.0
+    })
 }
 
 impl OpenFailure {

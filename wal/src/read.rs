@@ -63,6 +63,18 @@ fn files<S: Storage>(storage: &S) -> Result<Files<'_, S>, ReadError> {
     })
 }
 
+/// Whom the log belongs to, by the first header that holds; `None` if none does.
+pub fn identity<S: Storage>(storage: &S) -> Result<Option<crate::Identity>, ReadError> {
+    let mut files = files(storage)?;
+    for index in 0..files.names().len() {
+        let block = files.read(index, BLOCK as u64).map_err(ReadError::Io)?;
+        if let Ok((header, _)) = SegmentHeader::decode(&block) {
+            return Ok(Some(header.identity));
+        }
+    }
+    Ok(None)
+}
+
 /// Looks at all of a log and says what is wrong with each segment.
 ///
 /// `witnessed` is the highest record that anything outside the log knows to have been durable.
