@@ -38,6 +38,10 @@ deny:
 proto:
     buf lint proto
 
+# Kill real processes at every crash point, and see every rupee survive
+drills:
+    cargo run --release --locked -- drill run --all
+
 # What is in the program, as CycloneDX (cargo install cargo-cyclonedx)
 sbom:
     cargo cyclonedx --format json --all-features

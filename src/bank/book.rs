@@ -1,8 +1,8 @@
 //! A bank's journal as tables: `bank_<BANK>.db`, for people, audits and repair.
 //!
 //! A projection: what is on each account, and one row for each payment that the bank voted on or
-//! was told of. The last record that is in stands in the same transaction. No balance that is told to
-//! anybody comes from here, and deleting it changes no answer.
+//! was told of. The last record that is in stands in the same transaction. No balance that is told
+//! to anybody comes from here, and deleting it changes no answer.
 //!
 //! Rows of `holds` are keyed by the LSN of the first record of their payment, so inserts go to the
 //! right edge of one tree; those still held are in memory and have the only, partial, index. An
