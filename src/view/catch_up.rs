@@ -1,5 +1,6 @@
 //! What a view lacks, read from the log on disk: a start after a kill, or a view made anew.
 
+use super::follow::patiently;
 use super::{Batch, RECORDS_PER_TRANSACTION, View, ViewError};
 use wal::read::{Cursor, FollowError, follow_batches};
 use wal::{FrameError, Lsn, Storage};
@@ -25,14 +26,15 @@ pub fn catch_up<S: Storage, V: View>(
             return Ok(());
         }
         records = 0;
-        view.apply(&std::mem::take(&mut batches))
+        let full = std::mem::take(&mut batches);
+        patiently(|| view.apply(&full), || true)
     });
     followed.map_err(|error| match error {
         FollowError::Visitor(error) => error,
         FollowError::Read(error) => ViewError::Log(Box::new(error)),
         FollowError::Damaged(error) => ViewError::Log(Box::new(error)),
     })?;
-    view.apply(&batches)
+    patiently(|| view.apply(&batches), || true)
 }
 
 pub(super) fn unreadable(error: FrameError) -> ViewError {

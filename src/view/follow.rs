@@ -18,8 +18,8 @@ const LINGER: Duration = Duration::from_millis(5);
 /// While the file is locked by somebody else, it is tried again after this, doubling to the next.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 const BUSY_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A clean stop waits no longer than this for somebody else's lock.
-const BUSY_AT_STOP: Duration = Duration::from_secs(5);
+/// A clean stop and catching up wait no longer than this for somebody else's lock.
+const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a view is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -262,18 +262,27 @@ impl Follower {
     }
 
     fn apply_patiently<V: View>(&self, view: &mut V, batches: &[Batch]) -> Result<(), ViewError> {
-        let (mut pause, mut stopped_for) = (BUSY_PAUSE, Duration::ZERO);
-        loop {
-            match view.apply(batches) {
-                Err(ViewError::Busy(_)) if stopped_for < BUSY_AT_STOP => {
-                    std::thread::sleep(pause);
-                    if self.shared.stopping.load(Ordering::Acquire) {
-                        stopped_for += pause;
-                    }
-                    pause = (pause * 2).min(BUSY_PAUSE_MAX);
+        let stopping = || self.shared.stopping.load(Ordering::Acquire);
+        patiently(|| view.apply(batches), stopping)
+    }
+}
+
+/// Waits out a lock that somebody else holds. Only waiting while `hurried` is limited.
+pub(super) fn patiently(
+    mut apply: impl FnMut() -> Result<(), ViewError>,
+    hurried: impl Fn() -> bool,
+) -> Result<(), ViewError> {
+    let (mut pause, mut waited) = (BUSY_PAUSE, Duration::ZERO);
+    loop {
+        match apply() {
+            Err(ViewError::Busy(_)) if waited < BUSY_PATIENCE => {
+                std::thread::sleep(pause);
+                if hurried() {
+                    waited += pause;
                 }
-                done => return done,
+                pause = (pause * 2).min(BUSY_PAUSE_MAX);
             }
+            done => return done,
         }
     }
 }

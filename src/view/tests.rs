@@ -115,6 +115,18 @@ fn a_lock_held_by_somebody_else_is_waited_out() {
 }
 
 #[test]
+fn a_lock_held_while_a_view_catches_up_is_waited_out() {
+    let mut script = script::Script::<recovery::gateway::State>::new(3);
+    let Identity { cluster, lineage } = script::IDENTITY;
+    script.push(recovery::fact::Initialised { cluster, lineage });
+    script.push(recovery::fact::Stopped {});
+    let (disk, _, last) = script.log(1);
+    let (mut view, seen) = Fake::new(vec![busy(), busy(), busy()]);
+    catch_up(&disk, last, &mut view).unwrap();
+    assert_eq!(seen.lock().unwrap().lsns, [1, 2]);
+}
+
+#[test]
 fn a_view_that_fails_is_abandoned_and_the_feed_goes_on() {
     let (view, seen) = Fake::new(vec![ViewError::Damaged("a page is gone".into())]);
     let (feed, running) = spawn("view", view).unwrap();
