@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 const SETTLE_MAX: Duration = Duration::from_secs(20);
 /// By then a process that is to die has died.
 const DEATH_MAX: Duration = Duration::from_secs(20);
+/// Between the breaking of a connection and the death behind it.
+const DYING_MAX: Duration = Duration::from_millis(300);
 /// Payments on the way to a crash point, at most.
 const ATTEMPTS_MAX: u32 = 60;
 
@@ -153,6 +155,10 @@ impl Scene {
             }
             let before = self.last.clone();
             let heard = self.pay_minor(amount_minor);
+            if matches!(heard, Heard::Unknown(_)) {
+                // Most likely this was it, and it is dead in a moment: no payment behind it.
+                let _ = self.cluster.wait_ended(victim, DYING_MAX);
+            }
             // Nothing was begun: the banks are not all there yet, or the victim died just before.
             if matches!(heard, Heard::Refused { .. } | Heard::NotSent(_)) {
                 self.last = before;

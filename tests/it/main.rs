@@ -1,14 +1,21 @@
 //! The integration tests, as one binary: a module a subject.
 
 mod accept;
+mod audit;
+mod bad_input;
 mod certs;
 mod cli;
 mod client_calls;
 mod client_cli;
 mod client_desk;
 mod client_real;
+mod faults;
 mod identity;
+mod load;
+mod once;
 mod openssl;
+mod restart;
+mod strangers;
 mod supervise;
 mod support;
 mod tls;

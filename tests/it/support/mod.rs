@@ -3,3 +3,4 @@
 pub(crate) mod cluster;
 pub(crate) mod edge;
 pub(crate) mod fake_gateway;
+pub(crate) mod live;

@@ -1,0 +1,87 @@
+//! `strife audit` and `strife drill`, as a person or a script calls them.
+
+use crate::support::live::{Stage, Turn, ended, good, strife};
+use serde_json::Value;
+use std::fs;
+use strife::home::{Home, Service};
+
+fn audit(home: &Home) -> (i32, Value, String) {
+    let output = strife(home, &["audit", "-o", "json"]).output().expect("ran");
+    let (code, data, talk) = ended(output);
+    (code, serde_json::from_str(&data).unwrap_or(Value::Null), talk)
+}
+
+#[test]
+fn an_audit_agrees_beside_running_services_and_after_them() {
+    let mut stage = Stage::begin();
+    for _ in 0..3 {
+        good(stage.scene.pay_for_sure());
+        let (code, found, talk) = audit(stage.home());
+        assert_eq!((code, &found["ok"]), (0, &true.into()), "{found} {talk}");
+    }
+    good(stage.scene.cluster.stop_all());
+    let (code, found, _) = audit(stage.home());
+    assert_eq!((code, &found["payments"]), (0, &3.into()), "{found}");
+    assert_eq!(found["money"]["expected_minor"], 12_000_000);
+    assert_eq!(found["money"]["found_minor"], 12_000_000);
+    let (code, text, _) = ended(strife(stage.home(), &["audit"]).output().expect("ran"));
+    assert!(code == 0 && text.starts_with("All logs agree."), "{text}");
+}
+
+#[test]
+fn an_audit_names_a_bank_whose_journal_lost_its_end_with_6() {
+    let mut stage = Stage::begin();
+    let home = stage.home().clone();
+    let bank = Service::Bank("ICICI".parse().expect("a bank name"));
+    good(stage.scene.cluster.stop(bank));
+    let old = home.root().join("old");
+    fs::create_dir(&old).expect("made");
+    for entry in fs::read_dir(home.wal(bank)).expect("there") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), old.join(entry.file_name())).expect("copied");
+    }
+    good(stage.scene.restart(bank));
+    good(stage.scene.pay_for_sure());
+    good(stage.scene.wait_quiet());
+    good(stage.scene.cluster.stop_all());
+    fs::remove_dir_all(home.wal(bank)).expect("removed");
+    fs::rename(&old, home.wal(bank)).expect("renamed");
+    let (code, found, talk) = audit(&home);
+    assert_eq!((code, &found["ok"]), (6, &false.into()), "{found} {talk}");
+    let named = |found: &Value| found["what"].as_str().is_some_and(|what| what.contains("ICICI"));
+    let all = found["disagreements"].as_array().expect("a list");
+    assert!(!all.is_empty() && all.iter().all(named), "{found}");
+}
+
+#[test]
+fn an_audit_of_a_damaged_log_names_the_file_and_compares_nothing() {
+    let stage = Stage::set();
+    let home = stage.home();
+    let segments = fs::read_dir(home.wal(Service::Gateway)).expect("there");
+    let segment = segments.map(|entry| entry.expect("an entry").path()).max().expect("a segment");
+    let mut bytes = fs::read(&segment).expect("read");
+    bytes[4096 + 100] ^= 1;
+    fs::write(&segment, bytes).expect("written");
+    let (code, _, talk) = audit(home);
+    let name = segment.file_name().expect("a name").to_string_lossy();
+    assert!(code == 6 && talk.contains(&*name), "{code} {talk}");
+}
+
+#[test]
+fn a_drill_tells_what_it_did_in_json_and_an_unknown_one_is_a_usage_error() {
+    let _turn = Turn::take();
+    let home = Home::new("no-home-is-needed");
+    let run = |arguments: &[&str]| ended(strife(&home, arguments).output().expect("ran"));
+    let (code, listed, _) = run(&["drill", "list", "-o", "json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert!(code == 0 && listed["drills"].as_array().is_some_and(|all| all.len() >= 44));
+    let (code, told, talk) =
+        run(&["drill", "run", "after-first-tell", "--seed", "5", "-o", "json"]);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((code, &told["ok"], &told["seed"]), (0, &true.into(), &5.into()), "{talk}");
+    let drill = &told["drills"][0];
+    assert_eq!((&drill["victim"], &drill["ok"]), (&"gateway".into(), &true.into()));
+    assert_eq!(drill["outcome"], "COMMITTED", "what was decided stands");
+    let (code, _, talk) = run(&["drill", "run", "after-lunch"]);
+    assert_eq!(code, 2, "{talk}");
+}
