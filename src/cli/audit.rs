@@ -33,6 +33,8 @@ fn text(findings: &Findings) -> String {
     let _ = writeln!(text, "holds      {}", findings.holds);
     let _ = writeln!(text, "expected   {}", money(findings.money.expected_minor));
     let _ = writeln!(text, "found      {}", money(findings.money.found_minor));
+    let mirror = findings.mirror_lsn.map_or("none".to_owned(), |lsn| format!("to record {lsn}"));
+    let _ = writeln!(text, "mirror     {mirror}");
     for found in &findings.disagreements {
         let _ = write!(text, "\n{}  {} (wrong: {})", found.invariant, found.what, found.wrong);
     }

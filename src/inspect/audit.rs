@@ -11,6 +11,8 @@
 //!
 //! Refuses to believe a log that is damaged: that is said first, with file and offset.
 
+mod mirror;
+
 use crate::config::Config;
 use crate::errors::{Exit, Failure, chain};
 use crate::home::{Home, Service};
@@ -32,6 +34,8 @@ pub struct Findings {
     pub holds: u64,
     pub disagreements: Vec<Found>,
     pub money: Money,
+    /// How far the gateway's mirror has come; `null` where there is none to compare.
+    pub mirror_lsn: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -103,6 +107,7 @@ pub fn audit(home: &Home, config: &Config) -> Result<Findings, Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut gateway = Reader::<gateway::State>::open(home, Service::Gateway)?;
     banks.iter_mut().try_for_each(Reader::catch_up)?;
+    let mirror = mirror::open(&home.database(Service::Gateway));
     gateway.catch_up()?;
     let compare = |gateway: &Reader<gateway::State>, banks: &[Reader<bank::State>]| {
         audit::audit(&gateway.replay.state, banks.iter().map(|bank| &bank.replay.state))
@@ -113,7 +118,12 @@ pub fn audit(home: &Home, config: &Config) -> Result<Findings, Failure> {
         let later = compare(&gateway, &banks);
         seen.disagreements.retain(|found| later.disagreements.contains(found));
     }
-    Ok(told(&seen))
+    let mut findings = told(&seen);
+    let compared = mirror::compare(mirror, &gateway.replay.state);
+    findings.mirror_lsn = compared.applied_lsn;
+    findings.ok &= compared.found.is_empty();
+    findings.disagreements.extend(compared.found);
+    Ok(findings)
 }
 
 fn told(seen: &Audit) -> Findings {
@@ -134,5 +144,6 @@ fn told(seen: &Audit) -> Findings {
         holds: seen.holds,
         disagreements: seen.disagreements.iter().map(found).collect(),
         money: Money { expected_minor, found_minor },
+        mirror_lsn: None,
     }
 }

@@ -24,6 +24,7 @@ fn an_audit_agrees_beside_running_services_and_after_them() {
     assert_eq!((code, &found["payments"]), (0, &3.into()), "{found}");
     assert_eq!(found["money"]["expected_minor"], 12_000_000);
     assert_eq!(found["money"]["found_minor"], 12_000_000);
+    assert!(found["mirror_lsn"].as_u64().is_some_and(|lsn| lsn > 0), "{found}");
     let (code, text, _) = ended(strife(stage.home(), &["audit"]).output().expect("ran"));
     assert!(code == 0 && text.starts_with("All logs agree."), "{text}");
 }
