@@ -1,8 +1,7 @@
 //! A gateway and its banks as real processes, in a home of their own that is gone afterwards.
 //!
-//! Ports lie below those that the system gives to callers, so that a service that is down keeps
-//! its own. Limits are small, so that what is rare in use comes about in a drill. Nothing outside
-//! the temporary directory is touched. Refuses to know what a drill is.
+//! Limits are small, so that what is rare in use comes about in a drill. Nothing outside the
+//! temporary directory is touched. Refuses to know what a drill is.
 
 use super::process::{LOOK_EVERY, Process};
 use crate::config::Config;
@@ -14,7 +13,6 @@ use nix::sys::signal::Signal;
 use recovery::model::BankName;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -24,11 +22,6 @@ use tempfile::TempDir;
 const READY_MAX: Duration = Duration::from_secs(30);
 /// A service that was told to stop, and has not, hangs.
 const STOP_MAX: Duration = Duration::from_secs(15);
-
-/// Gateways of clusters listen between these, each with its banks above it.
-const BASE_PORT_MIN: u16 = 12_000;
-const BASE_PORT_MAX: u16 = 30_000;
-const PORTS_EACH: u16 = 8;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 const TWO_PHASE_TIMEOUT_MS: u64 = 1_000;
@@ -58,7 +51,8 @@ impl Cluster {
             Failure::unexpected(&format!("make a directory in {}", parent.display()), &error)
         })?;
         let home = Home::new(directory.path().join("home"));
-        let mut config = with_quiet_ports(Config::standard())?;
+        let config = Config::standard().with_free_ports();
+        let mut config = config.map_err(|error| Failure::unexpected("find free ports", &error))?;
         config.wal.segment_bytes = SEGMENT_BYTES;
         config.gateway.two_phase_timeout_ms = TWO_PHASE_TIMEOUT_MS;
         config.gateway.settle_wait_ms = SETTLE_WAIT_MS;
@@ -244,19 +238,4 @@ impl Drop for Cluster {
 
 fn exit_of(status: ExitStatus) -> Exit {
     status.code().and_then(Exit::from_code).unwrap_or(Exit::Unexpected)
-}
-
-/// Ports that are free, and that no caller is given by chance.
-fn with_quiet_ports(config: Config) -> Result<Config, Failure> {
-    const ATTEMPTS_MAX: u32 = 200;
-    let places = (BASE_PORT_MAX - BASE_PORT_MIN) / PORTS_EACH;
-    for _ in 0..ATTEMPTS_MAX {
-        let base = BASE_PORT_MIN + (rand::random::<u16>() % places) * PORTS_EACH;
-        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        if (base - 1..base - 1 + PORTS_EACH).all(free) {
-            let moved = config.clone().with_base_port(base);
-            return moved.ok_or_else(|| Failure::plain(Exit::Unexpected, "no such ports"));
-        }
-    }
-    Err(Failure::plain(Exit::Configuration, "no free ports were found for a cluster"))
 }
