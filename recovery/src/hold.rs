@@ -13,6 +13,7 @@
 //! waits until what it rests on is durable, duplicates too: the first answer may be on its way to
 //! the disk still.
 
+use crate::drill::mutant::{self, Mutant};
 use crate::model::{HoldState, Reason};
 use crate::step::Step;
 
@@ -58,12 +59,16 @@ pub fn decide(state: HoldState, event: Event) -> Step<Fact, Action> {
     match (state, event) {
         (Unknown, Event::Prepare(Ok(()))) => answer([Fact::Held], Held),
         (Unknown, Event::Prepare(Err(reason))) => answer([Fact::Refused(reason)], Refused(reason)),
+        (Unknown, Event::Abort) if mutant::is(Mutant::NoTombstone) => answer([], Released),
         (Unknown, Event::Abort) => answer([Fact::Tombstoned], Released),
         // Nobody may commit what was never promised.
         (Unknown, Event::Commit) => alarm(Unknown),
         (Held, Event::Prepare(_)) => answer([], Held),
         (Held, Event::Commit) => answer([Fact::Posted], Posted),
         (Held, Event::Abort) => answer([Fact::Released], Released),
+        (Posted, Event::Commit) if mutant::is(Mutant::CommitTwice) => {
+            answer([Fact::Posted], Posted)
+        }
         (Posted, Event::Prepare(_) | Event::Commit) => answer([], Posted),
         (Posted, Event::Abort) => alarm(Posted),
         // The prepare was overtaken by its abort.
@@ -92,6 +97,7 @@ pub fn evolve(state: HoldState, fact: Fact) -> Result<HoldState, Illegal> {
             Ok(HoldState::Released)
         }
         (HoldState::Held, Fact::Posted) => Ok(HoldState::Posted),
+        (HoldState::Posted, Fact::Posted) if mutant::is(Mutant::CommitTwice) => Ok(state),
         (state, fact) => Err(Illegal { fact, state }),
     }
 }

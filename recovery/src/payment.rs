@@ -14,6 +14,7 @@
 //! Presumed abort (Mohan, Lindsay, Obermarck 1986): an abort needs no proof before the banks hear
 //! it, because forgetting it leads to the same abort. A commit needs proof before anybody does.
 
+use crate::drill::mutant::{self, Mutant};
 use crate::model::{Decision, HoldState, Reason, Vote};
 use crate::step::Step;
 
@@ -225,17 +226,16 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
                 Step::act([Action::Contradiction(party, state)])
             } else if settled.has(party) {
                 Step::nothing()
-            } else if settled.with(party) == payment.parties {
-                Step::remember([Fact::Settled(party, state), Fact::Ended])
-                    .and_when_durable([Action::Answer])
             } else {
-                Step::remember([Fact::Settled(party, state)]).and_when_durable([Action::Answer])
+                settle(payment, settled, Fact::Settled(party, state), party)
             }
         }
         // A decision is never reconsidered. Silence means that it is said again.
         (Phase::Deciding { decision, settled }, Event::Silent(party)) => {
             if settled.has(party) {
                 Step::nothing()
+            } else if mutant::is(Mutant::AbortAfterCommitTimeout) && decision == Decision::Commit {
+                abort(payment, None, Reason::PrepareTimeout)
             } else {
                 Step::nothing().and_when_durable([Action::Tell(party, decision)])
             }
@@ -255,6 +255,12 @@ fn commit(payment: Payment, last_vote: Fact) -> Step<Fact, Action> {
     Step::remember([last_vote, Fact::Decided(Decision::Commit)])
         .and_when_durable(tell)
         .and_when_durable([Action::Answer])
+}
+
+fn settle(payment: Payment, settled: Parties, fact: Fact, party: Party) -> Step<Fact, Action> {
+    let over = settled.with(party) == payment.parties;
+    let facts: Vec<_> = [fact].into_iter().chain(over.then_some(Fact::Ended)).collect();
+    Step::remember(facts).and_when_durable([Action::Answer])
 }
 
 /// Everybody hears it, refusers too: a refusal may have been answered by a copy of the prepare.
@@ -278,6 +284,11 @@ pub fn evolve(payment: Payment, fact: Fact) -> Result<Payment, Illegal> {
             if ready == payment.parties =>
         {
             Phase::Deciding { decision: Decision::Commit, settled: Parties::NONE }
+        }
+        (Phase::Deciding { .. }, Fact::Decided(decision @ Decision::Abort(_)))
+            if mutant::is(Mutant::AbortAfterCommitTimeout) =>
+        {
+            Phase::Deciding { decision, settled: Parties::NONE }
         }
         (Phase::Preparing { .. }, Fact::Decided(decision @ Decision::Abort(_))) => {
             Phase::Deciding { decision, settled: Parties::NONE }

@@ -58,7 +58,10 @@ fn the_same_seed_is_the_same_run() {
 /// Each of these failed once: a bug in a machine, in the log, or in the eyes of the world.
 #[test]
 fn seeds_that_once_failed_do_not_fail_again() {
-    let seeds = [12, 27, 36, 71, 112, 144, 307, 827, 855, 1_026, 1_553, 1_937, 2_205, 2_236];
+    let seeds = [
+        12, 27, 36, 71, 112, 144, 307, 827, 855, 1_026, 1_553, 1_937, 2_205, 2_236, 2_703, 4_908,
+        5_302,
+    ];
     for seed in seeds {
         let run = run(seed, &Options::default());
         assert!(!matches!(run.ending, Ending::Violated(_)), "{run}");

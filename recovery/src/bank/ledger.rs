@@ -5,6 +5,7 @@
 
 use super::state::State;
 use super::{Action, Balance, Input, Settings, Ticket};
+use crate::drill::mutant::{self, Mutant};
 use crate::fact::{self, BankFact};
 use crate::hold::{self, Event};
 use crate::message::{Hello, Instruction, Report, Unwelcome, Welcome};
@@ -131,7 +132,7 @@ impl Ledger {
         let overtaken = fence.is_some_and(|fence| {
             fence.epoch > epoch || (fence.epoch == epoch && fence.start_id != start_id)
         });
-        if let Some(fence) = fence.filter(|_| overtaken) {
+        if let Some(fence) = fence.filter(|_| overtaken && !mutant::is(Mutant::NoFencing)) {
             return Err(Unwelcome::Fenced { fenced: fence.epoch, offered: epoch });
         }
         if let Some(remembered) = hello.remembered
@@ -163,7 +164,8 @@ impl Ledger {
         let fenced = fence.map_or(0, |fence| fence.epoch);
         let current = fence
             .is_some_and(|fence| fence.epoch == sender.epoch && fence.start_id == sender.start_id);
-        if current { Ok(()) } else { Err(Unwelcome::Fenced { fenced, offered: sender.epoch }) }
+        let obeyed = current || mutant::is(Mutant::NoFencing);
+        if obeyed { Ok(()) } else { Err(Unwelcome::Fenced { fenced, offered: sender.epoch }) }
     }
 
     fn obey(

@@ -2,6 +2,7 @@
 //!
 //! [`State::evolve`] is the only function that changes it, in a replay as in live traffic.
 
+use crate::drill::mutant::{self, Mutant};
 use crate::fact::{self, BankFact};
 use crate::hold;
 use crate::model::{
@@ -203,8 +204,12 @@ impl State {
     ) -> Result<Option<Box<Order>>, String> {
         let state = self.step(payment, fact, heard)?;
         self.open.remove(&payment);
-        let ended = Hold { state, order: None, lsn, held_ms: 0 };
-        Ok(self.holds.insert(payment, ended).and_then(|held| held.order))
+        let held = self.holds.remove(&payment).and_then(|held| held.order);
+        let order = held.clone().filter(|_| mutant::is(Mutant::CommitTwice));
+        if !(mutant::is(Mutant::PostedForgotten) && state == HoldState::Posted) {
+            self.holds.insert(payment, Hold { state, order, lsn, held_ms: 0 });
+        }
+        Ok(held)
     }
 
     fn forget(&mut self, through: GlobalId) {

@@ -8,6 +8,7 @@
 use super::coordinator::{Coordinator, GatewayTurn};
 use super::state::BankIndex;
 use super::{Action, Halt, Warning};
+use crate::drill::mutant::{self, Mutant};
 use crate::fact;
 use crate::message::{Hello, Instruction, Report, Unwelcome, Welcome};
 use crate::model::{BankName, GlobalId, HoldState, Reason, Start, Vote, Witness};
@@ -161,7 +162,8 @@ impl Coordinator {
     /// Has every participant passed Hello in this epoch?
     fn all_heard(&self, payment: GlobalId) -> bool {
         let entry = &self.state.payments[&payment];
-        entry.payment.parties.iter().all(|party| self.links[usize::from(entry.bank(party))].heard)
+        let heard = |party| self.links[usize::from(entry.bank(party))].heard;
+        mutant::is(Mutant::AbortUnheard) || entry.payment.parties.iter().all(heard)
     }
 
     pub(super) fn reported(
@@ -290,7 +292,8 @@ impl Coordinator {
         };
         for ((bank, payment), participants) in &self.orphans {
             let ready = self.links[usize::from(*bank)].is_ready();
-            if ready && participants.iter().all(heard) {
+            let unheard = mutant::is(Mutant::AbortUnheard);
+            if ready && (unheard || participants.iter().all(heard)) {
                 let instruction = Instruction::Abort { payment: *payment };
                 turn.now.push(Action::Tell { bank: *bank, instruction });
             }

@@ -31,6 +31,26 @@ impl Default for Options {
     }
 }
 
+#[cfg(feature = "mutants")]
+impl Options {
+    /// The world in which a broken rule is looked for: where it can do harm, and often does.
+    pub fn breaking(mutant: crate::drill::mutant::Mutant) -> Self {
+        use crate::drill::mutant::Mutant;
+        let all = Self { mutant: Some(mutant), ..Self::default() };
+        match mutant {
+            // It harms only a gateway whose log has lost a decision, between two banks.
+            Mutant::AbortUnheard => {
+                Self { faults: vec![Kind::OldGatewayBackup], banks_max: 2, ..all }
+            }
+            Mutant::BareWitness => {
+                let faults = vec![Kind::OldGatewayBackup, Kind::OldBankBackup, Kind::Kill];
+                Self { faults, ..all }
+            }
+            _ => all,
+        }
+    }
+}
+
 /// What a seed chose.
 #[derive(Clone, Debug)]
 pub struct Config {

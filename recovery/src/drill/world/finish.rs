@@ -3,9 +3,10 @@
 use super::node::Down;
 use super::{BankService, GatewayService, Place, Service, World};
 use crate::audit::{self, Audit};
-use crate::gateway::{self, BankIndex, Outcome};
+use crate::gateway::{self, Outcome};
 use crate::model::AccountNumber;
 use std::collections::BTreeMap;
+use wal::Storage as _;
 
 /// Once nothing is broken any more, all must be settled within this.
 const SETTLED_WITHIN_MS: u64 = 6_000;
@@ -22,6 +23,10 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             let disk = self.disk(place);
             disk.clear_faults();
             disk.set_capacity(u64::MAX);
+            if disk.list("wal").is_err() {
+                // Its machine is off; nobody has noticed yet.
+                self.fall(place, false);
+            }
             self.mend(place);
         }
         let by_ms = self.now_ms + SETTLED_WITHIN_MS;
@@ -63,15 +68,28 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
     }
 
     fn is_quiet(&self) -> bool {
-        let running: Vec<_> =
-            self.gateways.iter().filter_map(|node| node.process.as_ref()).collect();
-        let one = running.len() == 1
-            && (0..self.banks.len()).all(|b| running[0].machine.is_ready(b as BankIndex));
+        let mut running = self.gateways.iter().filter_map(|node| node.process.as_ref());
+        let one = match (running.next(), running.next()) {
+            (Some(process), None) => self.know_each_other(&process.machine),
+            _ => false,
+        };
         let open = self.gateway_state().is_none_or(|state| !state.open.is_empty());
         let banks = self.banks.iter().all(|node| {
             node.process.as_ref().is_some_and(|process| process.machine.state().open.is_empty())
         });
         one && !open && banks && self.is_content()
+    }
+
+    /// Every bank has let in this start of the gateway, and is the start that the gateway greeted.
+    fn know_each_other(&self, gateway: &G) -> bool {
+        let (lineage, start_id) = (gateway.start().lineage, gateway.start().start_id);
+        (0..).zip(&self.banks).all(|(bank, node)| {
+            node.process.as_ref().is_some_and(|process| {
+                let fence = process.machine.state().remembered(lineage);
+                let driven = fence.is_some_and(|fence| fence.start_id == start_id);
+                driven && gateway.greeted(bank) == Some(process.machine.start())
+            })
+        })
     }
 
     fn unfinished(&self) -> String {

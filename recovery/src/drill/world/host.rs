@@ -2,9 +2,12 @@
 
 use super::node::{Down, Fed, NotStarted};
 use super::{BankService, Event, GatewayService, Kind, Node, Place, Service, World};
+use crate::drill::mutant::{self, Mutant};
 use crate::drill::point::{self, Moment, Point};
 use crate::fact::{BankFact, GatewayFact};
-use crate::model::StartId;
+use crate::gateway::{Outcome, Reply};
+use crate::message::Instruction;
+use crate::model::{HoldState, StartId};
 use crate::step::Machine;
 use crate::{bank, gateway};
 use wal::Storage as _;
@@ -23,6 +26,8 @@ pub(super) trait Host<W> {
     fn fact_points(moment: Moment, facts: &[<Self::Machine as Machine>::Fact]) -> Vec<Point>;
     fn action_point(action: &<Self::Machine as Machine>::Action) -> Option<Point>;
     fn recovering() -> (Point, Option<Point>);
+    /// Does the broken rule let this go before it is safe?
+    fn is_early(action: &<Self::Machine as Machine>::Action) -> bool;
 }
 
 pub(super) struct Gateways;
@@ -65,6 +70,19 @@ impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Gateways {
     fn recovering() -> (Point, Option<Point>) {
         (Point::RecoveringBeforeFence, Some(Point::RecoveringBeforeHello))
     }
+
+    fn is_early(action: &gateway::Action) -> bool {
+        match action {
+            gateway::Action::Tell { instruction: Instruction::Commit { .. }, .. } => {
+                mutant::is(Mutant::CommitToldEarly)
+            }
+            gateway::Action::Reply { reply: Reply::Payment(answer), .. } => {
+                let aborted = matches!(answer.outcome, Outcome::Aborted(_));
+                aborted && mutant::is(Mutant::AbortAnsweredEarly)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Banks {
@@ -86,7 +104,9 @@ impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Banks {
         if let BankFact::Fenced(fenced) = fact {
             let line = world.line_of_start.get(&fenced.start_id).copied();
             world.drivers[index] = line.unwrap_or_default();
-            world.part_with_others(index);
+            if !mutant::is(Mutant::NoFencing) {
+                world.part_with_others(index);
+            }
         }
         let judged = world.truth.bank_fact(world.drivers[index], world.names[index], fact);
         world.judge(judged);
@@ -120,6 +140,16 @@ impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Banks {
     fn recovering() -> (Point, Option<Point>) {
         (Point::BankRecovering, None)
     }
+
+    fn is_early(action: &bank::Action) -> bool {
+        match action {
+            bank::Action::Report { report, .. } => {
+                report.state == HoldState::Held && mutant::is(Mutant::VoteBeforeHold)
+            }
+            bank::Action::Greet { answer: Ok(_), .. } => mutant::is(Mutant::FenceNotSynced),
+            _ => false,
+        }
+    }
 }
 
 impl<G: GatewayService, B: BankService> World<'_, G, B> {
@@ -138,7 +168,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             return;
         }
         // What waited for something durable already need not wait for a sync.
-        let released = H::node(self, index).released();
+        let released = H::node(self, index).released(H::is_early);
         if self.act_all::<H>(index, released) {
             self.schedule::<H>(index, urgent);
         }
@@ -226,7 +256,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         if self.trapped::<H>(index, points) {
             return;
         }
-        let released = H::node(self, index).released();
+        let released = H::node(self, index).released(H::is_early);
         if self.act_all::<H>(index, released) {
             self.schedule::<H>(index, false);
         }

@@ -138,6 +138,8 @@ pub(super) fn run<G: GatewayService, B: BankService>(
     options: &Options,
     template: &Template,
 ) -> Outcome {
+    #[cfg(feature = "mutants")]
+    let _broken = crate::drill::mutant::broken(options.mutant);
     let mut world = World::<G, B>::new(seed, options, template);
     world.live();
     world.heal();

@@ -176,7 +176,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             let ready = self.gateways[g]
                 .process
                 .as_ref()
-                .is_none_or(|process| process.machine.is_ready(b as BankIndex));
+                .is_none_or(|process| process.machine.greeted(b as BankIndex).is_some());
             let waits = self
                 .hellos
                 .get(&(g, b))

@@ -195,9 +195,15 @@ impl<M: Service> Node<M> {
     }
 
     /// What waited for what is durable.
-    pub(super) fn released(&mut self) -> Vec<M::Action> {
+    pub(super) fn released(&mut self, is_early: fn(&M::Action) -> bool) -> Vec<M::Action> {
         let Some(process) = &mut self.process else { return Vec::new() };
-        process.waiting.release(&process.durable)
+        #[cfg(feature = "mutants")]
+        let early = process.release_early(is_early);
+        #[cfg(not(feature = "mutants"))]
+        let (early, _) = (Vec::new(), is_early);
+        let mut released = process.waiting.release(&process.durable);
+        released.extend(early);
+        released
     }
 
     /// When the machine wants to be told that time has passed, in the world's time.
@@ -215,6 +221,22 @@ impl<M: Service> Node<M> {
         let mut replay = Replay::<M::State>::default();
         opened.replay(|record, _| replay.record(&record)).map_err(|error| told(&error))?;
         Ok(replay.state)
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl<M: Service> Process<M> {
+    /// What a broken rule lets go before its facts are durable.
+    fn release_early(&mut self, is_early: fn(&M::Action) -> bool) -> Vec<M::Action> {
+        let safe = self.waiting.release(&self.durable);
+        let all = self.waiting.release(&Durable::forged(wal::Lsn::new(u64::MAX - 1)));
+        let (early, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(is_early);
+        let mut turn = Turn::<M::Fact, M::Action>::default();
+        for action in kept {
+            turn.after(self.machine.last(), action);
+        }
+        self.waiting.keep(&mut turn);
+        safe.into_iter().chain(early).collect()
     }
 }
 

@@ -5,10 +5,11 @@
 
 use super::config::Config;
 use crate::bank::{self, Ledger};
+use crate::drill::mutant::{self, Mutant};
 use crate::fact::{self, BankFact, GatewayFact};
 use crate::gateway::{self, BankIndex, Coordinator, LinkStatus};
 use crate::message::Hello;
-use crate::model::{Epoch, Start, StartId};
+use crate::model::{Decision, Epoch, GlobalId, Start, StartId};
 use crate::replay::Fold;
 use crate::step::{Machine, Now};
 
@@ -33,7 +34,8 @@ pub trait GatewayService:
     >
 {
     fn hello(&self, bank: BankIndex, durable_lsn: u64) -> Hello;
-    fn is_ready(&self, bank: BankIndex) -> bool;
+    /// The start of a bank that this gateway was let in by, while it can be driven.
+    fn greeted(&self, bank: BankIndex) -> Option<Start>;
 }
 
 /// The other side.
@@ -48,7 +50,10 @@ const VERSION: &str = "simulated";
 impl Service for Coordinator {
     type State = gateway::State;
 
-    fn boot(state: gateway::State, config: &Config, now: Now) -> Self {
+    fn boot(mut state: gateway::State, config: &Config, now: Now) -> Self {
+        if mutant::is(Mutant::CompactedCommit) {
+            compact(&mut state);
+        }
         Self::new(state, config.gateway, now)
     }
 
@@ -74,8 +79,11 @@ impl GatewayService for Coordinator {
         self.hello(bank, durable_lsn)
     }
 
-    fn is_ready(&self, bank: BankIndex) -> bool {
-        matches!(self.link(bank).0, LinkStatus::Ready { .. })
+    fn greeted(&self, bank: BankIndex) -> Option<Start> {
+        match self.link(bank).0 {
+            LinkStatus::Ready { start } => *start,
+            LinkStatus::Away { .. } => None,
+        }
     }
 }
 
@@ -104,3 +112,15 @@ impl Service for Ledger {
 }
 
 impl BankService for Ledger {}
+
+/// Forgets what is decided, as if that were all that matters.
+fn compact(state: &mut gateway::State) {
+    let decided =
+        |payment: &GlobalId| state.payments[payment].payment.decision() == Some(Decision::Commit);
+    let decided: Vec<_> = state.open.iter().copied().filter(decided).collect();
+    for payment in decided {
+        state.open.remove(&payment);
+        state.payments.remove(&payment);
+        state.by_reference.retain(|_, known| *known != payment);
+    }
+}

@@ -2,10 +2,11 @@
 
 use super::node::{Down, Node};
 use super::{BankService, Event, GatewayService, Kind, Place, Service, World};
+use crate::drill::mutant::{self, Mutant};
 use crate::drill::point::{CrashAt, Point, Role, Trap};
 use crate::fact::BankFact;
 use crate::gateway::Ack;
-use wal::{CrashDisk, OpenError};
+use wal::{CrashDisk, OpenError, Storage as _};
 
 /// Clocks jump by up to this, either way.
 const JUMP_MS_MAX: u64 = 6 * 3_600_000;
@@ -50,14 +51,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
                 let sync = 1 + self.below(4);
                 self.disk(place).fail_nth_sync(sync);
             }
-            Kind::DiskFull => {
-                self.count(kind);
-                let room = self.below(3) * 8192;
-                let disk = self.disk(place);
-                disk.set_capacity(disk.used() + room);
-                let for_ms = 30 + self.below(200);
-                self.at(for_ms, Event::Aftermath(kind, place));
-            }
+            Kind::DiskFull => self.fill(place),
             Kind::CutOff => {
                 let bank = self.below(self.banks.len() as u64) as usize;
                 self.cut_off(bank);
@@ -119,6 +113,15 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         }
     }
 
+    fn fill(&mut self, place: Place) {
+        self.count(Kind::DiskFull);
+        let room = self.below(3) * 8192;
+        let disk = self.disk(place);
+        disk.set_capacity(disk.used() + room);
+        let for_ms = 30 + self.below(200);
+        self.at(for_ms, Event::Aftermath(Kind::DiskFull, place));
+    }
+
     fn set_trap(&mut self) {
         let point = Point::ALL[self.below(Point::ALL.len() as u64) as usize];
         let trap = Trap::new(CrashAt { point, nth: 1 + self.below(3) });
@@ -144,8 +147,11 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         if self.gateways[0].process.is_none() {
             return;
         }
-        self.count(Kind::SecondGateway);
         let disk = self.gateways[0].disk.clone();
+        if disk.list("wal").is_err() {
+            return;
+        }
+        self.count(Kind::SecondGateway);
         let opened = wal::open(disk, wal::Options::default(), None);
         if !matches!(opened, Err(OpenError::Locked { .. })) {
             self.violate("a second gateway has the directory of a running one");
@@ -186,8 +192,15 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         } else {
             Place::Bank(self.below(self.banks.len() as u64) as usize)
         };
-        self.backups.push((place, self.disk(place).snapshot()));
-        let later_ms = 20 + self.below(300);
+        let sound = self.pristine.get(&place).cloned();
+        let backup = sound.unwrap_or_else(|| self.disk(place).snapshot());
+        self.backups.push((place, backup));
+        let later_ms = if self.random.coin() { 5 + self.below(40) } else { self.below(300) };
+        if self.random.coin() {
+            // One bank does not hear what is done between the copy and its return.
+            let bank = self.below(self.banks.len() as u64) as usize;
+            self.cut_until_ms[bank] = self.now_ms + later_ms;
+        }
         self.at(later_ms, Event::Aftermath(kind, place));
     }
 
@@ -202,6 +215,11 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         let pristine = self.pristine.remove(&place);
         self.kept_aside.insert(place, pristine.unwrap_or_else(|| disk.snapshot()));
         disk.restore(&backup);
+        if self.random.coin() {
+            // One bank, perhaps the one that knows better, is silent at first.
+            let bank = self.below(self.banks.len() as u64) as usize;
+            self.cut_until_ms[bank] = self.now_ms + 60 + self.below(200);
+        }
         match place {
             Place::Gateway(g) => {
                 swap(&mut self.gateways[g]);
@@ -275,6 +293,10 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
     /// A service refuses its log. With a bit flipped that is right, and the operator helps; without
     /// one it is a false alarm.
     pub(super) fn damaged(&mut self, place: Place, error: &OpenError) {
+        if mutant::is(Mutant::FirstBadIsTorn) {
+            self.cut_at(place, error);
+            return;
+        }
         let Some(image) = self.pristine.remove(&place) else {
             return self.violate(format!("{place:?} refuses a sound log: {error}"));
         };
@@ -282,6 +304,28 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         self.tally("damage-refused");
         self.fall(place, false);
         self.disk(place).restore(&image);
+    }
+
+    /// The broken rule: what is bad is taken for torn, and all behind it for never written.
+    fn cut_at(&mut self, place: Place, error: &OpenError) {
+        let OpenError::Corrupt { file, offset, .. } = error else { return };
+        let (disk, path) = (self.disk(place), file.to_string_lossy().into_owned());
+        let segments = wal::read::survey(&disk, None).map(|survey| survey.segments);
+        let segments = segments.unwrap_or_default();
+        let bad = segments.iter().find(|segment| path.ends_with(&segment.name));
+        let capacity = bad.and_then(|segment| segment.header).map(|header| header.capacity);
+        for later in disk.paths().into_iter().filter(|p| p.starts_with("wal/") && *p > path) {
+            let _ = disk.remove(&later);
+        }
+        if let Some(capacity) = capacity.filter(|_| *offset > 0) {
+            let mut bytes = disk.contents(&path).unwrap_or_default();
+            bytes.truncate(*offset as usize);
+            bytes.resize(capacity as usize, 0);
+            let _ = disk.replace(&path, &bytes);
+        } else {
+            let _ = disk.remove(&path);
+        }
+        self.start_later(place, 1);
     }
 
     /// Of two gateways one must have given up, or both.
