@@ -17,8 +17,10 @@ use crate::walk::{Seen, Tip, batch_after_lost_mark, look};
 
 pub use crate::survey::{SegmentSurvey, Survey, Verdict};
 
-/// How often a survey looks again at what seems wrong, while it keeps changing.
-const LOOKS_MAX: usize = 16;
+/// How often a survey looks again at what seems wrong, while it keeps changing. Damage keeps still
+/// and is believed at the second look; a busy writer of tiny segments may cut its last one under
+/// many looks in a row.
+const LOOKS_MAX: usize = 4_096;
 
 /// The segments of a log in a [`Storage`].
 pub(crate) struct Files<'a, S: Storage> {
