@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A service that is not ready by then will not be.
-const READY_MAX: Duration = Duration::from_secs(30);
+const READY_MAX: Duration = Duration::from_mins(1);
 /// A service that was told to stop, and has not, hangs.
-const STOP_MAX: Duration = Duration::from_secs(15);
+const STOP_MAX: Duration = Duration::from_secs(30);
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 const TWO_PHASE_TIMEOUT_MS: u64 = 1_000;

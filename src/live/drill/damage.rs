@@ -14,7 +14,7 @@ use wal::Disk;
 use wal::read::survey;
 
 /// By then a service that must refuse to start has refused.
-const REFUSE_MAX: Duration = Duration::from_secs(20);
+const REFUSE_MAX: Duration = Duration::from_mins(1);
 const SECTOR: u64 = 512;
 const BLOCK: u64 = 4096;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// By then one of two has given up.
-const REFUSE_MAX: Duration = Duration::from_secs(20);
+const REFUSE_MAX: Duration = Duration::from_mins(1);
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Twins {
