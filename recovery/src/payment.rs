@@ -11,8 +11,11 @@
 //!      '--or a restart-------------> Deciding(Abort)  ----------> Ended(Abort)
 //! ```
 //!
-//! Presumed abort (Mohan, Lindsay, Obermarck 1986): an abort needs no proof before the banks hear
-//! it, because forgetting it leads to the same abort. A commit needs proof before anybody does.
+//! Presumed abort (Mohan, Lindsay, Obermarck 1986): an abort would need no proof before the banks
+//! hear it, because forgetting it leads to the same abort. Here it waits all the same. What a bank
+//! writes about it carries how far the gateway's log was durable; told early, that is short of the
+//! decision, and a gateway on an old backup that lacks it is let in, to run again what a caller was
+//! told is aborted.
 
 use crate::drill::mutant::{self, Mutant};
 use crate::model::{Decision, HoldState, Reason, Vote};
@@ -268,7 +271,7 @@ fn abort(payment: Payment, vote: Option<Fact>, reason: Reason) -> Step<Fact, Act
     let decision = Decision::Abort(reason);
     let facts: Vec<_> = vote.into_iter().chain([Fact::Decided(decision)]).collect();
     let tell = payment.parties.iter().map(|party| Action::Tell(party, decision));
-    Step::remember(facts).and_now(tell).and_when_durable([Action::Answer])
+    Step::remember(facts).and_when_durable(tell).and_when_durable([Action::Answer])
 }
 
 /// What is now true? Live and replay.

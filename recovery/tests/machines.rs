@@ -88,7 +88,7 @@ fn a_decision_is_never_reversed_or_taken_twice() {
 }
 
 #[test]
-fn no_commit_is_said_and_no_caller_answered_before_the_proof() {
+fn no_decision_is_said_and_no_caller_answered_before_the_proof() {
     for payment in reachable() {
         for event in payment_events() {
             let step = payment::decide(payment, event);
