@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::errors::{Exit, Failure};
 use crate::home::Service;
 use crate::supervise::stop_token;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 use crate::{bank, crash, gateway};
 use clap::Args;
 use recovery::drill::point::{Point, Role};
@@ -76,7 +76,7 @@ where
         let stop = stop_token()?;
         let done = work(config, stop).await;
         if let Err(failure) = &done {
-            tracing::error!(code = failure.exit.code(), "{failure}");
+            telemetry::ended_by(failure);
         }
         done
     })

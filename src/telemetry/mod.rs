@@ -49,6 +49,14 @@ impl Color {
     }
 }
 
+/// Of the line by which a service's file tells why it ended.
+const ENDED: &str = "strife::ended";
+
+/// Tells the file why this service ends. A person is told by `main`, on stderr, and once.
+pub fn ended_by(failure: &Failure) {
+    tracing::error!(target: ENDED, code = failure.exit.code(), "{failure}");
+}
+
 /// What to say, and where.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
@@ -144,6 +152,7 @@ fn human_filter(level: Option<Level>) -> Targets {
         .with_default(libraries)
         .with_target("strife", level)
         .with_target(calls::TARGET, calls)
+        .with_target(ENDED, LevelFilter::OFF)
 }
 
 fn level_filter(level: Level) -> LevelFilter {

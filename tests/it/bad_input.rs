@@ -134,6 +134,10 @@ fn a_service_that_cannot_start_says_why_and_ends_with_8_and_starts_once_it_can()
     let address = stage.scene.cluster.config().gateway.address.clone();
     let taken = TcpListener::bind((address.host(), address.port())).expect("free");
     ends(&home, &["gateway"], 8, &address.to_string());
+    let (_, _, talk) = ended(strife(&home, &["gateway"]).output().expect("ran"));
+    assert_eq!(talk.matches("cannot listen").count(), 1, "told more than once: {talk}");
+    let log = fs::read_to_string(home.log_file(Service::Gateway)).expect("a log");
+    assert!(log.contains("cannot listen"), "the file does not say why it ended");
     drop(taken);
     ends(&home, &["bank", "Nobody"], 8, "Nobody");
     ends(&home, &["bank", "HDFC", "--crash-at", "after-lunch"], 2, "after-lunch");
