@@ -1,6 +1,7 @@
 //! Strife: moves money between banks and never loses or doubles it, whatever crashes.
 
 pub mod accept;
+pub mod backup;
 pub mod bank;
 pub mod certs;
 pub mod cli;

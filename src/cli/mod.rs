@@ -5,6 +5,7 @@
 //! listed. Nothing here knows how anything is done.
 
 mod audit;
+mod backup;
 mod certs;
 mod client;
 mod config;
@@ -186,6 +187,10 @@ enum Command {
     // Keeping it: rebuild, doctor, backup, restore, admin.
     /// Make a lost data directory again from those that are left
     Rebuild(rebuild::RebuildArgs),
+    /// Copy the whole home, while it runs
+    Backup(backup::BackupArgs),
+    /// Bring a backup back
+    Restore(backup::RestoreArgs),
     /// Show or check the configuration
     Config(config::ConfigArgs),
     /// Make or list certificates
@@ -215,6 +220,8 @@ impl Command {
             Self::Queue(args) => queue::run(&args, context),
             Self::Tx(args) => tx::run(&args, context),
             Self::Rebuild(args) => rebuild::run(&args, context),
+            Self::Backup(args) => backup::backup(&args, context),
+            Self::Restore(args) => backup::restore(&args, context),
             Self::Audit(args) => audit::run(&args, context),
             Self::Drill(args) => drill::run(&args, context),
             Self::Config(args) => config::run(args, context),
@@ -239,6 +246,8 @@ impl Command {
             | Self::Queue(_)
             | Self::Tx(_)
             | Self::Rebuild(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
             | Self::Audit(_)
             | Self::Drill(_)
             | Self::Config(_)

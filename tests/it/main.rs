@@ -2,6 +2,7 @@
 
 mod accept;
 mod audit;
+mod backup;
 mod bad_input;
 mod certs;
 mod cli;

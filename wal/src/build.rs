@@ -1,6 +1,8 @@
 //! Makes a whole segment under a temporary name, and gives it its name when it is safe on disk.
 
-use crate::error::Fault;
+use std::io;
+
+use crate::error::{CreateError, Fault};
 use crate::frame::{BLOCK, BatchImage, Frame, Placement};
 use crate::lsn::Lsn;
 use crate::segment::{DIRECTORY, SegmentHeader};
@@ -13,6 +15,8 @@ pub(crate) const SPARE: &str = "spare";
 pub(crate) const QUARANTINE: &str = "quarantine";
 /// Held by whoever has the log open.
 pub(crate) const LOCK: &str = "LOCK";
+/// Where a new log is built.
+pub(crate) const ASIDE: &str = "wal.new";
 
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
@@ -25,6 +29,32 @@ pub(crate) struct Writing<S: Storage> {
     pub(crate) written: Tip,
     /// Behind the last batch known to be on disk.
     pub(crate) synced: Tip,
+}
+
+/// Makes the directories of a log that is not there yet, and takes its lock.
+pub(crate) fn prepare<S: Storage>(storage: &S) -> Result<S::Lock, CreateError> {
+    told(storage, "create", "", storage.create_dir(""))?;
+    let Some(lock) = told(storage, "lock", LOCK, storage.lock(LOCK))? else {
+        return Err(CreateError::Locked { path: storage.locate(LOCK) });
+    };
+    match storage.list(DIRECTORY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => told(storage, "list", DIRECTORY, Err(error))?,
+        Ok(_) => return Err(CreateError::AlreadyThere { path: storage.locate(DIRECTORY) }),
+    }
+    for directory in [ASIDE, SPARE, QUARANTINE] {
+        told(storage, "create", directory, storage.create_dir(directory))?;
+    }
+    clear(storage, ASIDE)?;
+    Ok(lock)
+}
+
+/// Gives what was built aside its name. When this returns, the log is durable.
+pub(crate) fn finish<S: Storage>(storage: &S) -> Result<(), CreateError> {
+    told(storage, "sync", ASIDE, storage.sync_dir(ASIDE))?;
+    told(storage, "rename", ASIDE, storage.rename(ASIDE, DIRECTORY))?;
+    told(storage, "sync", "", storage.sync_dir(""))?;
+    Ok(())
 }
 
 /// The bytes a segment needs for these batches, a header, and one Mark.

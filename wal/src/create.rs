@@ -2,17 +2,13 @@
 //!
 //! All is built under `wal.new`, synced, and renamed: a log is there as a whole or not at all.
 
-use std::io;
-
-use crate::build::{LOCK, QUARANTINE, SPARE, capacity_for, clear, fill, first_bytes};
+use crate::build::{ASIDE, capacity_for, fill, finish, first_bytes, prepare};
 use crate::error::CreateError;
 use crate::frame::{Entry, Frame};
 use crate::lsn::Lsn;
 use crate::options::Options;
-use crate::segment::{DIRECTORY, Identity, Predecessor, SegmentHeader, derive_salt, file_name};
-use crate::storage::{Storage, told};
-
-const ASIDE: &str = "wal.new";
+use crate::segment::{Identity, Predecessor, SegmentHeader, derive_salt, file_name};
+use crate::storage::Storage;
 
 /// Makes a log that belongs to `identity` and holds `entries`, written in epoch 0. When this
 /// returns, it is durable.
@@ -34,19 +30,7 @@ pub fn create<S: Storage>(
     if bytes > max {
         return Err(CreateError::TooLarge { bytes, max });
     }
-    told(storage, "create", "", storage.create_dir(""))?;
-    let Some(_lock) = told(storage, "lock", LOCK, storage.lock(LOCK))? else {
-        return Err(CreateError::Locked { path: storage.locate(LOCK) });
-    };
-    match storage.list(DIRECTORY) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => told(storage, "list", DIRECTORY, Err(error))?,
-        Ok(_) => return Err(CreateError::AlreadyThere { path: storage.locate(DIRECTORY) }),
-    }
-    for directory in [ASIDE, SPARE, QUARANTINE] {
-        told(storage, "create", directory, storage.create_dir(directory))?;
-    }
-    clear(storage, ASIDE)?;
+    let _lock = prepare(storage)?;
     let predecessor = Predecessor::default();
     let header = SegmentHeader {
         identity,
@@ -61,8 +45,5 @@ pub fn create<S: Storage>(
     let (bytes, ..) = first_bytes(&header, frames);
     let path = format!("{ASIDE}/{}", file_name(header.sequence, header.first_lsn));
     fill(storage, &path, &bytes, header.capacity)?;
-    told(storage, "sync", ASIDE, storage.sync_dir(ASIDE))?;
-    told(storage, "rename", ASIDE, storage.rename(ASIDE, DIRECTORY))?;
-    told(storage, "sync", "", storage.sync_dir(""))?;
-    Ok(())
+    finish(storage)
 }

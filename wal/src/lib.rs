@@ -18,6 +18,7 @@
 
 mod begin;
 mod build;
+mod copy;
 mod crash_disk;
 mod create;
 mod error;
@@ -35,6 +36,7 @@ mod storage;
 mod survey;
 mod walk;
 
+pub use copy::{CopyError, copy};
 pub use crash_disk::{CrashDisk, DiskImage, FaultCounts, WriteFault};
 pub use create::create;
 pub use error::{AppendError, CreateError, Fault, OpenError, ReadError, ReplayError, Why};

@@ -56,7 +56,7 @@ impl<S: Storage> Segments for Files<'_, S> {
     }
 }
 
-fn files<S: Storage>(storage: &S) -> Result<Files<'_, S>, ReadError> {
+pub(crate) fn files<S: Storage>(storage: &S) -> Result<Files<'_, S>, ReadError> {
     Files::list(storage).map_err(|fault| {
         if fault.source.kind() == io::ErrorKind::NotFound {
             return ReadError::Missing { path: fault.path };
@@ -202,7 +202,7 @@ pub(crate) fn visit_segment<E>(
     })
 }
 
-fn visit_from<E>(
+pub(crate) fn visit_from<E>(
     bytes: &[u8],
     start: Option<Tip>,
     seen: &mut Lsn,

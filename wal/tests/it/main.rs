@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod copies;
 mod crash_disk;
 mod crashes;
 mod damage;
