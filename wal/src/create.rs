@@ -18,11 +18,27 @@ pub fn create<S: Storage>(
     options: Options,
     entries: &[Entry<'_>],
 ) -> Result<(), CreateError> {
+    create_at(storage, identity, options, Lsn::ZERO.next(), entries)
+}
+
+/// The same, with its first record numbered `first`: a log made in the place of a lost one begins
+/// above every number that anybody may remember of that one.
+///
+/// # Panics
+/// When `first` is [`Lsn::ZERO`], which is no record.
+pub fn create_at<S: Storage>(
+    storage: &S,
+    identity: Identity,
+    options: Options,
+    first: Lsn,
+    entries: &[Entry<'_>],
+) -> Result<(), CreateError> {
+    assert!(first > Lsn::ZERO, "records are numbered from 1");
     let Options { segment_bytes } = options;
     if !options.sound() {
         return Err(CreateError::SegmentBytes { segment_bytes });
     }
-    let mut frame = Frame::new(Lsn::new(1));
+    let mut frame = Frame::new(first);
     for entry in entries {
         frame.push(*entry);
     }
@@ -31,12 +47,13 @@ pub fn create<S: Storage>(
         return Err(CreateError::TooLarge { bytes, max });
     }
     let _lock = prepare(storage)?;
-    let predecessor = Predecessor::default();
+    let before = first.previous();
+    let predecessor = Predecessor { last_lsn: before, ..Predecessor::default() };
     let header = SegmentHeader {
         identity,
         sequence: 1,
-        first_lsn: Lsn::new(1),
-        born_lsn: Lsn::new(entries.len() as u64),
+        first_lsn: first,
+        born_lsn: before.plus(entries.len() as u64),
         predecessor,
         capacity: segment_bytes.max(capacity_for(std::iter::once(&frame))),
         salt: derive_salt(&identity, 1, &predecessor, 0, frame.digest()),

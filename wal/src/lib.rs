@@ -38,7 +38,7 @@ mod walk;
 
 pub use copy::{CopyError, copy};
 pub use crash_disk::{CrashDisk, DiskImage, FaultCounts, WriteFault};
-pub use create::create;
+pub use create::{create, create_at};
 pub use error::{AppendError, CreateError, Fault, OpenError, ReadError, ReplayError, Why};
 pub use frame::{
     BATCH_BYTES_MAX, BLOCK, Batch, BatchHeader, BatchImage, Entry, FrameError, PAYLOAD_BYTES_MAX,

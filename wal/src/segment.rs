@@ -60,7 +60,8 @@ pub struct Position {
 pub struct Predecessor {
     /// Its sequence number; 0 when there is none.
     pub sequence: u64,
-    /// Its last record, or the last one before it when it holds none.
+    /// Its last record, or the last one before it when it holds none. Of a first segment: the
+    /// number before the log's first, which is 0 unless the log was made to begin above.
     pub last_lsn: Lsn,
     /// The chain of its last batch, or its header's checksum when it holds none.
     pub last_chain: u32,

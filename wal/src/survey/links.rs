@@ -61,7 +61,8 @@ fn follows_from_its_predecessor(header: &SegmentHeader) -> bool {
     let Predecessor { sequence, last_lsn, used_len, .. } = header.predecessor;
     let block = BLOCK as u64;
     let bounded = if header.sequence == 1 {
-        header.predecessor == Predecessor::default()
+        // The first has none; a log that does not begin at record 1 says before which it does.
+        header.predecessor == Predecessor { last_lsn, ..Predecessor::default() }
     } else {
         sequence == header.sequence - 1 && used_len >= block && used_len.is_multiple_of(block)
     };

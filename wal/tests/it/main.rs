@@ -1,6 +1,7 @@
 //! The log, shown to keep what it promises.
 #![allow(clippy::unwrap_used)]
 
+mod above;
 mod basics;
 mod copies;
 mod crash_disk;
