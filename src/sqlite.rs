@@ -164,14 +164,17 @@ pub(crate) fn fresh<F: Fact>(
     applied_lsn: u64,
 ) -> impl Iterator<Item = Result<(&Applied, F), ViewError>> {
     let records = batches.iter().flat_map(|batch| &batch.records);
-    let mut expected = applied_lsn + 1;
+    let mut last = applied_lsn;
     records.filter(move |record| record.lsn > applied_lsn).map(move |record| {
-        if record.lsn != expected {
+        let fact = recovery::record::decode::<F>(&record.record())
+            .map_err(|error| ViewError::Record(Box::new(error)))?;
+        let expected = last + 1;
+        let first = last == 0 && fact.begins_a_log();
+        if record.lsn != expected && !first {
             return Err(ViewError::Gap { expected, found: record.lsn });
         }
-        expected += 1;
-        let fact = recovery::record::decode::<F>(&record.record());
-        fact.map(|fact| (record, fact)).map_err(|error| ViewError::Record(Box::new(error)))
+        last = record.lsn;
+        Ok((record, fact))
     })
 }
 

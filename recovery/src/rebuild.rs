@@ -19,6 +19,18 @@ use crate::model::{
     BankName, Cluster, Decision, GlobalId, Heard, HoldState, Lineage, Order, Reason, Vote,
 };
 use std::collections::BTreeMap;
+use wal::Lsn;
+
+/// A log made in the place of a lost one begins at the next multiple of this, and one.
+const LSN_STEP: u64 = 1_000_000_000;
+
+/// Where a log begins that replaces one of which `seen` is the highest number that is remembered.
+/// The lost one may have been longer than anybody says, by the records that nobody was told of: the
+/// numbers in between are left to those. So no number ever means two records, and whoever watched
+/// the old log up to some number sees all of the new one.
+pub fn first_lsn(seen: u64) -> Lsn {
+    Lsn::new((seen / LSN_STEP + 1) * LSN_STEP + 1)
+}
 
 /// The journal of `bank`, as the gateway's log has it: openings, postings in the order of their
 /// decisions, and a tombstone for every abort. Payments that are not decided are left out: the old
@@ -74,6 +86,8 @@ pub struct Survivors {
     owners: BTreeMap<BankName, Lineage>,
     accounts: Vec<(BankName, AccountOpened)>,
     payments: BTreeMap<GlobalId, Seen>,
+    /// The highest number of any gateway's log that a bank heard.
+    gateway_lsn: u64,
 }
 
 impl Survivors {
@@ -87,22 +101,37 @@ impl Survivors {
             }
             BankFact::AccountOpened(fact) => self.accounts.push((bank, fact.clone())),
             BankFact::Held(fact) => {
+                self.heard(&fact.heard);
                 let seen = self.payments.entry(fact.payment).or_default();
                 seen.order = Some(fact.order.clone());
                 seen.states.insert(bank, HoldState::Held);
             }
             BankFact::Refused(fact) => {
+                self.heard(&fact.heard);
                 self.state(fact.payment, bank, HoldState::Refused(fact.reason));
             }
-            BankFact::Posted(fact) => self.state(fact.payment, bank, HoldState::Posted),
-            BankFact::Released(fact) => self.state(fact.payment, bank, HoldState::Released),
-            BankFact::Tombstoned(fact) => self.state(fact.payment, bank, HoldState::Released),
+            BankFact::Posted(fact) => {
+                self.heard(&fact.heard);
+                self.state(fact.payment, bank, HoldState::Posted);
+            }
+            BankFact::Released(fact) => {
+                self.heard(&fact.heard);
+                self.state(fact.payment, bank, HoldState::Released);
+            }
+            BankFact::Tombstoned(fact) => {
+                self.heard(&fact.heard);
+                self.state(fact.payment, bank, HoldState::Released);
+            }
+            BankFact::Fenced(fact) => self.gateway_lsn = self.gateway_lsn.max(fact.gateway_lsn),
             BankFact::BankStarted(_)
             | BankFact::BankStopped(_)
-            | BankFact::Fenced(_)
             | BankFact::GatewayReplaced(_)
             | BankFact::Forgot(_) => {}
         }
+    }
+
+    fn heard(&mut self, heard: &Heard) {
+        self.gateway_lsn = self.gateway_lsn.max(heard.lsn);
     }
 
     fn state(&mut self, payment: GlobalId, bank: BankName, state: HoldState) {
@@ -129,6 +158,11 @@ impl Survivors {
     /// The gateway that was lost, as the banks know it.
     pub fn lost(&self) -> Option<Lineage> {
         self.owners.values().next().copied()
+    }
+
+    /// Where that log must begin: above every number of the lost one that anybody was told.
+    pub fn first_lsn(&self) -> Lsn {
+        first_lsn(self.gateway_lsn)
     }
 
     /// The log of a new gateway of `lineage`. `None` when no journal was read.

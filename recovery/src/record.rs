@@ -43,6 +43,10 @@ pub enum DecodeError {
 pub trait Fact: Sized + Clone + PartialEq + std::fmt::Debug {
     fn kind(&self) -> u16;
     fn name(&self) -> &'static str;
+    /// Is it what a log begins with, at whatever number that is?
+    fn begins_a_log(&self) -> bool {
+        matches!(self.name(), "Initialised" | "Founded")
+    }
     fn encode_payload(&self) -> Vec<u8>;
     fn decode_payload(kind: u16, bytes: &[u8]) -> Result<Self, DecodeError>;
 }

@@ -7,7 +7,7 @@ use recovery::model::{
     Amount, BankName, Cluster, Currency, Decision, GlobalId, Heard, HoldState, Lineage, Memo,
     Order, Reason, Reference, Terms,
 };
-use recovery::rebuild::{Survivors, journal};
+use recovery::rebuild::{Survivors, first_lsn, journal};
 use recovery::replay::Fold;
 use wal::Lsn;
 
@@ -116,6 +116,29 @@ fn a_committed_attempt_answers_for_its_id_and_not_a_later_aborted_one() {
     let facts = survivors([("HDFC", payer), ("ICICI", payee)]).log(NEW).expect("journals");
     let gateway: gateway::State = fold(&facts);
     assert_eq!(gateway.by_reference[&order.reference], id(1));
+}
+
+#[test]
+fn the_log_made_again_begins_above_every_number_that_a_bank_heard_and_folds() {
+    for (seen, first) in [(0, 1_000_000_001), (999_999_999, 1_000_000_001)] {
+        assert_eq!(first_lsn(seen), Lsn::new(first));
+    }
+    assert_eq!(first_lsn(1_000_000_000), Lsn::new(2_000_000_001));
+    let heard = |lsn| Heard { gateway: OLD, lsn };
+    let mut payer = founded("HDFC", 1);
+    payer.extend([held(1, &order("a", 100)), posted(1)]);
+    payer.push(Posted { payment: id(2), heard: heard(1_400_000_000) }.into());
+    let survivors = survivors([("HDFC", payer), ("ICICI", founded("ICICI", 2))]);
+    let mut lsn = survivors.first_lsn();
+    assert_eq!(lsn, Lsn::new(2_000_000_001));
+    let mut state = gateway::State::default();
+    for fact in survivors.log(NEW).expect("journals") {
+        state.evolve(&fact, lsn, 0).expect("a log may begin at any number, and goes on from there");
+        lsn = lsn.next();
+    }
+    let began = Lsn::new(lsn.get() + 1);
+    let stopped = recovery::fact::Stopped {};
+    state.evolve(&stopped.into(), began, 0).expect_err("a gap");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use recovery::record::{self, Encoded};
 use recovery::{bank, gateway};
 use std::fs;
 use std::path::{Path, PathBuf};
-use wal::{Disk, Identity, Options};
+use wal::{Disk, Identity, Lsn, Options};
 
 /// What an installation's logs are told apart by.
 #[derive(Copy, Clone, Debug)]
@@ -42,7 +42,8 @@ pub(super) fn create_all(home: &Home, config: &Config, users: &Users) -> Result<
         facts.push(BankJoined { bank: *name, lineage }.into());
     }
     facts.extend(openings.iter().map(|(owner, opening)| extend::listed(*owner, *opening).into()));
-    create::<gateway::State>(home, config, Service::Gateway, (cluster, gateway), &facts)
+    let first = Lsn::ZERO.next();
+    create::<gateway::State>(home, config, Service::Gateway, (cluster, gateway), first, &facts)
 }
 
 /// The journal of a bank that joins later: made now, or found where an interrupted try left it.
@@ -80,7 +81,8 @@ fn found(
     let mut facts: Vec<BankFact> = vec![Founded { cluster, lineage, bank, gateway }.into()];
     let here = openings.iter().filter(|(_, opening)| opening.bank == bank);
     facts.extend(here.map(|(owner, opening)| extend::opened(*owner, *opening).into()));
-    create::<bank::State>(home, config, Service::Bank(bank), (cluster, lineage), &facts)
+    let first = Lsn::ZERO.next();
+    create::<bank::State>(home, config, Service::Bank(bank), (cluster, lineage), first, &facts)
 }
 
 /// The node a log belongs to, for its segment headers: another bank's segment must not verify.
@@ -92,13 +94,14 @@ fn node(service: Service) -> [u8; 16] {
     node
 }
 
-/// Makes the log of `service` with `facts` in it: aside, whole, and then under its name. What an
-/// interrupted try left aside is made anew.
+/// Makes the log of `service` with `facts` in it, numbered from `first` on: aside, whole, and then
+/// under its name. What an interrupted try left aside is made anew.
 pub(super) fn create<S: Offline>(
     home: &Home,
     config: &Config,
     service: Service,
     birth: (Cluster, Lineage),
+    first: Lsn,
     facts: &[S::Fact],
 ) -> Result<(), Failure> {
     let (cluster, lineage) = birth;
@@ -114,11 +117,12 @@ pub(super) fn create<S: Offline>(
     if aside.exists() {
         fs::remove_dir_all(&aside).map_err(|error| unmade(&error))?;
     }
-    let (first, rest) = facts.split_at(facts.len().min(FIRST_FACTS_MAX));
-    let encoded: Vec<Encoded> = first.iter().map(record::encode).collect();
+    let (born_with, rest) = facts.split_at(facts.len().min(FIRST_FACTS_MAX));
+    let encoded: Vec<Encoded> = born_with.iter().map(record::encode).collect();
     let wall_ms = wall_ms();
     let entries: Vec<_> = encoded.iter().map(|fact| fact.entry(wall_ms)).collect();
-    wal::create(&Disk::new(&aside), identity, options, &entries).map_err(|error| unmade(&error))?;
+    let made = wal::create_at(&Disk::new(&aside), identity, options, first, &entries);
+    made.map_err(|error| unmade(&error))?;
     if !rest.is_empty() {
         let rest = rest.to_vec();
         offline::append_in::<S>(&aside, &service.to_string(), options, |_| Ok(rest))?;

@@ -32,6 +32,13 @@ pub struct Bank {
     pub witness: Option<Witness>,
 }
 
+impl Bank {
+    /// Is its log not ours to know?
+    pub fn is_foreign(&self) -> bool {
+        self.lineage.is_none()
+    }
+}
+
 /// An account in the directory.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Account {
@@ -122,7 +129,9 @@ impl Fold for State {
 
     fn evolve(&mut self, fact: &GatewayFact, lsn: Lsn, wall_ms: u64) -> Result<(), Illegal> {
         let illegal = |why: String| Illegal { lsn, fact: fact.name(), why };
-        if lsn != self.last.next() {
+        // A log says itself at which number it begins; the others follow without a gap.
+        let first = self.last == Lsn::ZERO && fact.begins_a_log();
+        if lsn != self.last.next() && !first {
             return Err(illegal(format!("the record before it is {}", self.last)));
         }
         self.apply(fact, lsn, wall_ms).map_err(illegal)?;
