@@ -265,6 +265,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bank_needs_no_more_than_an_address() {
+        let text = "[banks.SBI]\naddress = \"h:5000\"\nforeign = true\n";
+        let config = load(text, &[]).expect("valid");
+        let bank = config.banks.values().next().expect("a bank");
+        assert_eq!((bank.metrics_address.to_string().as_str(), bank.foreign), ("h:6000", true));
+        assert!(error("[banks.SBI]\nforeign = true\n", &[]).contains("address"));
+    }
+
+    #[test]
     fn a_value_that_cannot_be_meant_is_refused_by_its_key() {
         assert!(error("[gateway]\nack = \"never\"\n", &[]).contains("ack"));
         assert!(error("[gateway]\naddress = \"nowhere\"\n", &[]).contains("host:port"));

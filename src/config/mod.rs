@@ -175,12 +175,33 @@ impl Client {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "BankTable")]
 pub struct Bank {
     pub address: Address,
     pub metrics_address: Address,
-    #[serde(default)]
     pub foreign: bool,
+}
+
+/// As it is written: only the address must be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BankTable {
+    address: Address,
+    metrics_address: Option<Address>,
+    #[serde(default)]
+    foreign: bool,
+}
+
+impl From<BankTable> for Bank {
+    fn from(table: BankTable) -> Self {
+        let BankTable { address, metrics_address, foreign } = table;
+        let metrics_address = metrics_address.unwrap_or_else(|| {
+            let port = address.port();
+            let above = port.checked_add(ports::METRICS_OFFSET);
+            address.with_port(above.unwrap_or(port - ports::METRICS_OFFSET))
+        });
+        Self { address, metrics_address, foreign }
+    }
 }
 
 /// The banks of a new home, in the order of their ports.

@@ -43,14 +43,14 @@ impl Config {
         named.map(|(key, address)| (variable(&key), address.to_string())).collect()
     }
 
-    /// Every address with its key.
+    /// Every address that is ours to choose, with its key: a foreign bank listens where it does.
     fn addresses_mut(&mut self) -> Vec<(String, &mut Address)> {
         let mut all = vec![
             ("gateway.address".to_owned(), &mut self.gateway.address),
             ("gateway.internal_address".to_owned(), &mut self.gateway.internal_address),
             ("console.address".to_owned(), &mut self.console.address),
         ];
-        for (name, bank) in &mut self.banks {
+        for (name, bank) in self.banks.iter_mut().filter(|(_, bank)| !bank.foreign) {
             all.push((format!("banks.{name}.address"), &mut bank.address));
             all.push((format!("banks.{name}.metrics_address"), &mut bank.metrics_address));
         }
@@ -104,6 +104,20 @@ mod tests {
         let all = config.addresses_mut();
         let ports: BTreeSet<u16> = all.iter().map(|(_, address)| address.port()).collect();
         assert_eq!(ports.len(), all.len());
+    }
+
+    #[test]
+    fn a_foreign_bank_stays_where_it_is() {
+        let mut config = Config::standard();
+        let axis = config.banks.get_mut(&"Axis".parse().expect("a name")).expect("there");
+        axis.foreign = true;
+        let kept = axis.clone();
+        let free = config.clone().with_free_ports().expect("ports are free");
+        let shifted = config.with_base_port(60_000).expect("ports fit");
+        for moved in [free, shifted] {
+            assert!(moved.banks.values().any(|bank| *bank == kept));
+            assert!(moved.addresses_as_environment().iter().all(|(key, _)| !key.contains("AXIS")));
+        }
     }
 
     #[test]

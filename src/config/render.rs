@@ -60,7 +60,10 @@ const DOCS: &[(&str, &str)] = &[
     ),
     ("banks.*", ""),
     ("banks.*.address", "Where the gateway finds it."),
-    ("banks.*.metrics_address", "Where its metrics are served."),
+    (
+        "banks.*.metrics_address",
+        "Where its metrics are served; 1000 above the address when left out.",
+    ),
     (
         "banks.*.foreign",
         "True for a bank of another make, which serves the five basic calls and no more.",
