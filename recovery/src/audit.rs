@@ -9,6 +9,7 @@
 mod accounts;
 mod disagreement;
 
+pub use accounts::Unread;
 pub use disagreement::{Disagreement, Wrong};
 
 use crate::bank;
@@ -30,6 +31,8 @@ pub struct Audit {
     pub holds: u64,
     pub disagreements: Vec<Disagreement>,
     pub money: Money,
+    /// The banks that were not compared, because their books were not given.
+    pub unread: Vec<Unread>,
 }
 
 impl Audit {
@@ -85,6 +88,7 @@ pub fn audit<'a>(
     auditor.witnesses();
     auditor.accounts();
     let money = auditor.money();
+    let unread = auditor.unread();
     let Auditor { banks, found, .. } = auditor;
     Audit {
         ok: found.is_empty() && money.delta_minor() == 0,
@@ -93,6 +97,7 @@ pub fn audit<'a>(
         holds: banks.values().map(|bank| bank.open.len() as u64).sum(),
         disagreements: found,
         money,
+        unread,
     }
 }
 

@@ -35,6 +35,20 @@ fn text(findings: &Findings) -> String {
     let _ = writeln!(text, "found      {}", money(findings.money.found_minor));
     let mirror = findings.mirror_lsn.map_or("none".to_owned(), |lsn| format!("to record {lsn}"));
     let _ = writeln!(text, "mirror     {mirror}");
+    for other in &findings.not_compared {
+        let _ = write!(
+            text,
+            "\n{}  not compared: its books are its own. By the gateway's log",
+            other.bank
+        );
+        for account in &other.accounts {
+            let minor = money(account.expected_minor);
+            let _ = write!(text, "\n  account {} holds {minor}", account.account_number);
+        }
+        if other.unacknowledged > 0 {
+            let _ = write!(text, "\n  but for {} payments on their way", other.unacknowledged);
+        }
+    }
     for found in &findings.disagreements {
         let _ = write!(text, "\n{}  {} (wrong: {})", found.invariant, found.what, found.wrong);
     }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::errors::{Exit, Failure, chain};
 use crate::home::{Home, Service};
 use recovery::audit::{self, Audit, Disagreement, Wrong};
+use recovery::model::AccountNumber;
 use recovery::replay::{Fold, Replay};
 use recovery::{bank, gateway};
 use serde::Serialize;
@@ -36,6 +37,23 @@ pub struct Findings {
     pub money: Money,
     /// How far the gateway's mirror has come; `null` where there is none to compare.
     pub mirror_lsn: Option<u64>,
+    /// Foreign banks: their books are their own, and nothing of them was compared.
+    pub not_compared: Vec<NotCompared>,
+}
+
+/// What a bank must hold by the gateway's log alone, for whoever can ask it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NotCompared {
+    pub bank: String,
+    pub accounts: Vec<Expected>,
+    /// Committed payments that it has not acknowledged: posted there or not.
+    pub unacknowledged: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Expected {
+    pub account_number: String,
+    pub expected_minor: i128,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -145,5 +163,18 @@ fn told(seen: &Audit) -> Findings {
         disagreements: seen.disagreements.iter().map(found).collect(),
         money: Money { expected_minor, found_minor },
         mirror_lsn: None,
+        not_compared: seen.unread.iter().map(not_compared).collect(),
+    }
+}
+
+fn not_compared(unread: &audit::Unread) -> NotCompared {
+    let expected = |(account, minor): (&AccountNumber, &i128)| Expected {
+        account_number: account.to_string(),
+        expected_minor: *minor,
+    };
+    NotCompared {
+        bank: unread.bank.to_string(),
+        accounts: unread.accounts.iter().map(expected).collect(),
+        unacknowledged: unread.unacknowledged,
     }
 }

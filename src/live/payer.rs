@@ -109,6 +109,8 @@ pub struct Asked {
     pub payee: u32,
     pub amount_minor: i64,
     pub heard: Vec<Heard>,
+    /// What a gateway said of it whose log was lost: committed, or aborted.
+    before: Option<bool>,
 }
 
 impl Asked {
@@ -135,6 +137,12 @@ pub struct Payer {
 impl Payer {
     /// Calls the gateway wherever it says that it runs.
     pub fn new(home: &Home, number: u32) -> Result<Self, Failure> {
+        let banks = crate::config::DEFAULT_BANKS;
+        Self::at(home, number, banks[(number as usize + banks.len() - 1) % banks.len()])
+    }
+
+    /// A client with the user name, the password and the account of its number, at any bank.
+    pub fn at(home: &Home, number: u32, bank: &str) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::unexpected("start a runtime", &error))?;
         let client = format!("client{number}").parse().expect("a client id");
@@ -145,8 +153,6 @@ impl Payer {
                 .ok_or_else(|| Failure::plain(Exit::Unreachable, "the gateway does not run"))?;
             tls::to_gateway(&place, Party::Client, &running.address)
         };
-        let banks = crate::config::DEFAULT_BANKS;
-        let bank = banks[(number as usize + banks.len() - 1) % banks.len()];
         let who = Credentials {
             client,
             username: Some(format!("user{number}")),
@@ -197,7 +203,7 @@ impl Payer {
             .into_iter()
             .map(|result| result.map_or_else(Heard::failed, |response| Heard::of(&response)))
             .collect();
-        let asked = Asked { payee, amount_minor, heard: Vec::new() };
+        let asked = Asked { payee, amount_minor, heard: Vec::new(), before: None };
         let asked = self.asked.entry(id.to_owned()).or_insert(asked);
         asked.heard.extend(heard.iter().cloned());
         heard
@@ -250,11 +256,26 @@ impl Payer {
         self.consistent()
     }
 
+    /// The gateway's log was made again: what it answers stands, under new numbers and with fewer
+    /// words.
+    pub fn renumbered(&mut self) {
+        for asked in self.asked.values_mut() {
+            let answer = asked.answer().map(Heard::is_committed);
+            asked.before = asked.before.or(answer);
+            asked.heard.clear();
+        }
+    }
+
     /// All final answers for one id are equal.
     pub fn consistent(&self) -> Result<(), Failure> {
         for (id, asked) in &self.asked {
             let mut answers = asked.heard.iter().filter(|heard| heard.is_final());
             let first = answers.next().map(Heard::afresh);
+            let committed = first.as_ref().map(Heard::is_committed);
+            if committed.is_some() && asked.before.is_some() && committed != asked.before {
+                let what = format!("payment {id} was committed: {:?}; now {first:?}", asked.before);
+                return Err(Failure::plain(Exit::Damaged, what));
+            }
             if let Some(other) = answers.find(|heard| Some(heard.afresh()) != first) {
                 let what = format!("payment {id} was answered {first:?}, and then {other:?}");
                 return Err(Failure::plain(Exit::Damaged, what));

@@ -10,6 +10,8 @@ every repeated call gets the recorded answer, and an abort of an unknown payment
 
 import argparse
 import importlib
+import os
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -29,6 +31,26 @@ def stubs(proto):
         sys.exit("the proto files do not compile")
     sys.path.insert(0, out)
     return importlib.import_module("strife.v1.bank_pb2"), importlib.import_module("strife.v1.bank_pb2_grpc")
+
+
+class Trap:
+    """Kills this process, as kill -9 does, when it comes to a place for the n-th time.
+
+    prepared: the hold is durable, the vote was not sent. committing: the commit has arrived and nothing came of it.
+    committed: the posting is durable, the answer was not sent.
+    """
+
+    def __init__(self, spec):
+        self.place, _, nth = (spec or "").partition(":")
+        self.left = int(nth or 1)
+        self.lock = threading.Lock()
+
+    def at(self, place):
+        with self.lock:
+            if place == self.place:
+                self.left -= 1
+                if self.left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Book:
@@ -85,7 +107,7 @@ class Book:
         return True
 
 
-def service(pb, pb_grpc, name, book):
+def service(pb, pb_grpc, name, book, trap):
     states = {
         "HELD": pb.HOLD_STATE_HELD,
         "POSTED": pb.HOLD_STATE_POSTED,
@@ -125,9 +147,11 @@ def service(pb, pb_grpc, name, book):
                     row = (request.transaction_id, leg.account_number, signed)
                     book.db.execute("INSERT INTO legs VALUES (?, ?, ?)", row)
                 book.put(request.transaction_id, "HELD")
+            trap.at("prepared")
             return answer("HELD")
 
         def CommitTransaction(self, request, context):
+            trap.at("committing")
             with book:
                 known = book.hold(request.transaction_id)
                 if known is None or known[0] in ("RELEASED", "REFUSED"):
@@ -139,6 +163,7 @@ def service(pb, pb_grpc, name, book):
                     for account, amount in legs:
                         book.db.execute("UPDATE accounts SET posted = posted + ? WHERE number = ?", (amount, account))
                     book.put(request.transaction_id, "POSTED")
+            trap.at("committed")
             return answer("POSTED")
 
         def AbortTransaction(self, request, context):
@@ -184,12 +209,13 @@ def main():
     for flag in ("--name", "--address", "--certs", "--proto", "--data"):
         flags.add_argument(flag, required=True)
     flags.add_argument("--account", action="append", default=[], metavar="NUMBER=MINOR")
+    flags.add_argument("--die-at", metavar="PLACE[:NTH]", help="prepared, committing or committed")
     given = flags.parse_args()
     pb, pb_grpc = stubs(given.proto)
     accounts = [(number, int(minor)) for number, minor in (text.split("=") for text in given.account)]
     book = Book(given.data, accounts)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
-    pb_grpc.add_BankServiceServicer_to_server(service(pb, pb_grpc, given.name, book), server)
+    pb_grpc.add_BankServiceServicer_to_server(service(pb, pb_grpc, given.name, book, Trap(given.die_at)), server)
     certs = f"{given.certs}/banks/{given.name}"
     credentials = grpc.ssl_server_credentials(
         [(read(f"{certs}.key"), read(f"{certs}.crt"))],

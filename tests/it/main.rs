@@ -11,6 +11,7 @@ mod client_cli;
 mod client_desk;
 mod client_real;
 mod faults;
+mod foreign;
 mod identity;
 mod load;
 mod once;

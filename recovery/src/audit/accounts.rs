@@ -2,8 +2,19 @@
 
 use super::{Auditor, Disagreement, Money};
 use crate::bank;
-use crate::model::{AccountNumber, BankName, Side};
+use crate::model::{AccountNumber, BankName, Decision, Side};
 use std::collections::BTreeMap;
+
+/// A bank whose books were not given: nothing there was compared. What it must hold is the
+/// gateway's word alone, for whoever can ask that bank.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unread {
+    pub bank: BankName,
+    /// Each account with its opening and every payment that the bank acknowledged as posted.
+    pub accounts: BTreeMap<AccountNumber, i128>,
+    /// Committed payments that the bank has not acknowledged: it may have posted them or not.
+    pub unacknowledged: u64,
+}
 
 impl Auditor<'_> {
     /// Each account as its bank has it, against the gateway's directory, the holds on it and the
@@ -70,6 +81,37 @@ impl Auditor<'_> {
             }
         }
         moved
+    }
+
+    pub(super) fn unread(&self) -> Vec<Unread> {
+        let absent = self.gateway.banks.iter().filter(|bank| !self.banks.contains_key(&bank.name));
+        absent.map(|bank| self.by_the_gateways_word(bank.name)).collect()
+    }
+
+    fn by_the_gateways_word(&self, bank: BankName) -> Unread {
+        let index = self.gateway.bank_index(bank).expect("a bank that has joined");
+        let here = self.gateway.accounts.iter().filter(|(_, account)| account.bank == index);
+        let mut accounts: BTreeMap<_, _> =
+            here.map(|(number, account)| (*number, i128::from(account.opening_minor))).collect();
+        let mut unacknowledged = 0;
+        for entry in self.gateway.payments.values() {
+            let Some(party) = entry.party(index) else { continue };
+            if entry.payment.decision() != Some(Decision::Commit) {
+                continue;
+            }
+            if !entry.payment.settled().has(party) {
+                unacknowledged += 1;
+                continue;
+            }
+            let amount = i128::from(entry.terms.amount.minor());
+            // Only those of the two that are accounts of this bank are in the map.
+            for (account, moved) in [(entry.terms.payer, -amount), (entry.terms.payee, amount)] {
+                if let Some(balance) = accounts.get_mut(&account) {
+                    *balance += moved;
+                }
+            }
+        }
+        Unread { bank, accounts, unacknowledged }
     }
 
     /// All openings against all balances, with what was posted on one side only put back (I1).

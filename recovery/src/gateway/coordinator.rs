@@ -219,6 +219,7 @@ impl Coordinator {
         self.wait(payment, Waiter { ticket, replayed: false });
         self.await_answers(payment);
         let parties = self.state.payments[&payment].payment.parties;
+        turn.urgent |= [from, to].into_iter().any(|bank| self.state.bank(bank).is_foreign());
         let first = payment::begin(parties);
         turn.absorb(first, Lsn::ZERO, |action| self.translate(payment, action));
         Ok(())
@@ -410,10 +411,10 @@ impl Coordinator {
         match action {
             payment::Action::Prepare(party) => {
                 let order = Box::new(self.state.order(entry));
-                // A foreign bank has no Hello at which a lost beginning would come to light.
-                let foreign = self.state.bank(entry.bank(party)).lineage.is_none();
-                let rests_on = if foreign { entry.began_lsn } else { Lsn::ZERO };
                 let bank = entry.bank(party);
+                // A foreign bank has no Hello at which a lost beginning would come to light.
+                let foreign = self.state.bank(bank).is_foreign();
+                let rests_on = if foreign { entry.began_lsn } else { Lsn::ZERO };
                 (rests_on, self.tell(bank, payment, Instruction::Prepare { payment, order }))
             }
             payment::Action::Tell(party, decision) => {

@@ -4,6 +4,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use recovery::model::BankName;
 use std::convert::Infallible;
+use std::process::Command;
 use strife::accept;
 use strife::config::{Address, Config, Limits};
 use strife::home::{Home, Party};
@@ -88,9 +89,18 @@ pub(crate) fn causes(status: &tonic::Status) -> String {
 /// Whether a tool is installed; says so when it is not. `STRIFE_REQUIRE` names tools that must be.
 pub(crate) fn has_tool(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&path).any(|directory| directory.join(name).is_file()) {
-        return true;
-    }
+    let found = std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
+    found || is_not_required(name)
+}
+
+/// Whether `python3` has what a bank of its own needs.
+pub(crate) fn has_grpcio() -> bool {
+    let imported = Command::new("python3").args(["-c", "import grpc, grpc_tools"]).output();
+    imported.is_ok_and(|output| output.status.success()) || is_not_required("grpcio")
+}
+
+/// False, and said so: the test is skipped. A tool that is required must be there.
+fn is_not_required(name: &str) -> bool {
     let required = std::env::var("STRIFE_REQUIRE").unwrap_or_default();
     let required = required.split([',', ' ']).any(|tool| tool == name);
     assert!(!required, "{name} is required and not installed");
