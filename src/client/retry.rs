@@ -62,7 +62,7 @@ pub async fn flush(
             if matches!(verdict, Verdict::Queued(_)) {
                 away.store(true, Ordering::Relaxed);
             }
-            let words = words::of_verdict(&draft, &verdict);
+            let words = words::of_waiting_verdict(&draft, &verdict);
             Ok(Some(Sent { id: draft.id, verdict, words }))
         }
     };

@@ -12,8 +12,6 @@ use super::session::SessionError;
 use crate::errors::{self, Exit, Failure, Reason, chain, code_exit, declined};
 use serde::Serialize;
 
-const NOT_KEPT: &str = "Nothing was begun, and it is not queued: no money moved.";
-
 /// The JSON of a payment. The names are public.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PaymentJson {
@@ -76,7 +74,8 @@ pub fn of_verdict(draft: &Draft, verdict: &Verdict) -> Words {
             words(draft, "QUEUED", Reason::Queued.name(), Err(failure))
         }
         Verdict::NotTaken(refusal) => {
-            let failure = of_refusal(refusal).money(NOT_KEPT);
+            let failure = of_refusal(refusal)
+                .money(format!("Nothing was begun, and tx {id} is not queued: no money moved."));
             words(draft, "REFUSED", &refusal.reason, Err(failure))
         }
         Verdict::NotSignedIn(error) => {
@@ -120,6 +119,15 @@ fn of_outcome(draft: &Draft, outcome: &Outcome) -> Words {
     words.json.replayed = outcome.replayed;
     words.json.lsn = outcome.lsn;
     words
+}
+
+/// The same of one that waits in the queue: what the gateway does not take now stays there.
+pub fn of_waiting_verdict(draft: &Draft, verdict: &Verdict) -> Words {
+    let Verdict::NotTaken(refusal) = verdict else { return of_verdict(draft, verdict) };
+    let failure = of_refusal(refusal)
+        .money(format!("Nothing was begun. tx {} stays in the queue.", draft.id))
+        .todo("It is sent again under the same id.");
+    words(draft, "QUEUED", &refusal.reason, Err(failure))
 }
 
 /// One line on what became of an entry since last time.
@@ -319,6 +327,23 @@ mod tests {
              strife client sends it; so does: strife queue flush. See it with: strife queue ls \
              reason: QUEUED [75]"
         );
+    }
+
+    #[test]
+    fn what_a_bank_that_is_away_keeps_from_going_is_not_queued_unless_it_was() {
+        let refusal = Refusal {
+            code: tonic::Code::Unavailable,
+            reason: "BANK_UNAVAILABLE".to_owned(),
+            message: "ICICI is away".to_owned(),
+            field: None,
+            retry_after: None,
+        };
+        let verdict = Verdict::NotTaken(refusal);
+        assert!(told(&verdict).contains("tx rent-1 is not queued"), "{}", told(&verdict));
+        let waiting = of_waiting_verdict(&draft(), &verdict);
+        let text = waiting.told.expect_err("not paid").to_string();
+        assert!(text.contains("tx rent-1 stays in the queue"), "{text}");
+        assert_eq!(waiting.json.state, "QUEUED");
     }
 
     #[test]
