@@ -117,7 +117,9 @@ fn pay_file(args: &TransferArgs, file: &Path, context: &Context) -> Result<(), F
     let desk = args.who.desk(context)?;
     let client = desk.session.client();
     block_on(async {
-        let own = desk.session.signed().await.and_then(|signed| signed.account);
+        // Signed in, the own account is known, and a line that pays it is found now.
+        let signed = desk.session.ensure().await.ok();
+        let own = signed.and_then(|signed| signed.account);
         let rows = batch::parse(&text, Batch { client, own, name })
             .map_err(|bad| refused(&shown, &bad))?;
         since_last_time(&desk, context).await?;
@@ -145,7 +147,7 @@ async fn pay_rows(desk: &Desk, rows: &[Row], context: &Context) -> Result<(Tally
         std::future::pending::<()>().await;
     };
     let tally = tokio::select! {
-        tally = paying => tally.map_err(|error| words::of_outbox(&error))?,
+        tally = paying => tally?,
         () = until_interrupted => Tally::default(),
     };
     bar.finish_and_clear();

@@ -69,9 +69,38 @@ impl Link {
             }
         };
         if !matches!(error, CallError::Answered(_)) {
-            *self.stub.lock().await = None;
+            self.broke().await;
         }
         Err(error)
+    }
+
+    /// Opens a stream. Only that has a deadline. When it breaks, say so: [`Self::broke`].
+    pub async fn open<Q, R, F>(
+        &self,
+        request: Request<Q>,
+        send: impl FnOnce(Stub, Request<Q>) -> F,
+    ) -> Result<R, CallError>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let stub = self.stub().await?;
+        let error = match tokio::time::timeout(self.call_max(), send(stub, request)).await {
+            Ok(Ok(response)) => return Ok(response.into_inner()),
+            Ok(Err(status)) => CallError::of(&status),
+            Err(_) => {
+                let detail = format!("no answer within {} s", self.call_max().as_secs_f32());
+                CallError::OutcomeUnknown { detail }
+            }
+        };
+        if !matches!(error, CallError::Answered(_)) {
+            self.broke().await;
+        }
+        Err(error)
+    }
+
+    /// The connection is of no use any more: the next call dials anew.
+    pub async fn broke(&self) {
+        *self.stub.lock().await = None;
     }
 
     async fn stub(&self) -> Result<Stub, CallError> {

@@ -15,9 +15,10 @@
 
 use super::classify::{CallError, Refusal};
 use super::outbox::{Attempt, Draft, End, Entry, Lease, Outbox, OutboxError, Outcome, Stage};
-use super::session::{Session, SessionError};
+use super::session::{self, Session, SessionError};
 use crate::crash;
-use crate::wire::v1::{PaymentResponse, PaymentState};
+use crate::errors::Reason;
+use crate::wire::v1::{PaymentResponse, PaymentResult, PaymentState};
 use recovery::model::TransactionId;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,7 +66,17 @@ struct Flight<'a> {
     id: TransactionId,
 }
 
+/// What a stream said of one payment, or did not say.
+#[derive(Debug)]
+pub(super) struct Item {
+    id: TransactionId,
+    keep: bool,
+    verdict: Verdict,
+    record: Record,
+}
+
 /// How an attempt ends in the outbox.
+#[derive(Debug)]
 enum Record {
     Settle(Outcome),
     Keep {
@@ -107,6 +118,45 @@ impl Desk {
     /// Saves drafts without trying to send them.
     pub async fn keep(&self, drafts: Vec<Draft>) -> Result<(), OutboxError> {
         self.with(move |outbox| outbox.save(&drafts, None, now_unix_ms())).await
+    }
+
+    /// Puts drafts on disk as being sent, all or none: the caller sends them now.
+    pub(super) async fn begin(&self, drafts: Vec<Draft>) -> Result<(), OutboxError> {
+        let attempt = Some(this_attempt());
+        self.with(move |outbox| outbox.save(&drafts, attempt, now_unix_ms())).await?;
+        crash::point("client-saved");
+        Ok(())
+    }
+
+    /// A message of them has left.
+    pub(super) async fn is_sent(&self) {
+        if crash::is_armed("client-sent") {
+            tokio::time::sleep(SENT_AFTER).await;
+            crash::point("client-sent");
+        }
+    }
+
+    /// Records what came of them, in order, and forgets what is final: the caller tells it now.
+    /// Told or not, a final outcome is with the gateway, and given again the batch hears it again.
+    pub(super) async fn finish(&self, items: Vec<Item>) -> Result<Vec<Verdict>, OutboxError> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        crash::point("client-answered");
+        self.with(move |outbox| {
+            let (mut over, mut verdicts) = (Vec::new(), Vec::new());
+            for Item { id, keep, verdict, record } in items {
+                if let Record::Settle(_) = record {
+                    over.push(id);
+                    verdicts.push(verdict);
+                    continue;
+                }
+                let left = record.apply(outbox, id, keep)?;
+                verdicts.push(verdict.unless(left));
+            }
+            outbox.told(&over).map(|()| verdicts)
+        })
+        .await
     }
 
     /// Sends one that waits, unless it is being sent already, here or by another process.
@@ -158,11 +208,7 @@ impl Desk {
         let (verdict, record) = judge(result);
         let id = draft.id;
         let left = self.with(move |outbox| record.apply(outbox, id, keep)).await?;
-        Ok(match verdict {
-            // An earlier attempt may have left, whatever became of this one.
-            Verdict::Queued(note) if left => Verdict::Unknown(note),
-            verdict => verdict,
-        })
+        Ok(verdict.unless(left))
     }
 
     async fn with<R: Send + 'static>(
@@ -177,6 +223,65 @@ impl Desk {
         match done.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+impl Verdict {
+    /// An earlier attempt may have left, whatever became of this one.
+    fn unless(self, left: bool) -> Self {
+        match self {
+            Self::Queued(note) if left => Self::Unknown(note),
+            verdict => verdict,
+        }
+    }
+}
+
+impl Item {
+    /// `keep`: it was in the outbox before.
+    pub(super) fn of(id: TransactionId, keep: bool, result: PaymentResult) -> Self {
+        let PaymentResult { payment, code, reason, message, .. } = result;
+        let (verdict, record) = match payment {
+            Some(response) => answered(response),
+            None => refused(Refusal {
+                code: Code::from(code),
+                reason,
+                message,
+                field: None,
+                retry_after: None,
+            }),
+        };
+        Self { id, keep, verdict, record }
+    }
+
+    /// It was sent, and the stream broke.
+    pub(super) fn unheard(id: TransactionId) -> Self {
+        let (verdict, record) = unknown("the stream broke before its result came".to_owned());
+        Self { id, keep: true, verdict, record }
+    }
+
+    /// Has the gateway begun it, and not finished?
+    pub(super) fn is_pending(&self) -> bool {
+        matches!(self.verdict, Verdict::Pending(_))
+    }
+
+    /// Was nothing begun, because a bank is not there?
+    pub(super) fn is_without_its_bank(&self) -> bool {
+        let away = Reason::BankUnavailable.name();
+        matches!(&self.verdict, Verdict::NotTaken(refusal) if refusal.reason == away)
+    }
+
+    /// Does the gateway ask to send it again in a moment?
+    pub(super) fn is_momentary(&self) -> bool {
+        match &self.verdict {
+            Verdict::NotTaken(refusal) => {
+                session::is_momentary(refusal) || refusal.reason == Reason::LogFull.name()
+            }
+            Verdict::Queued(_) => true,
+            Verdict::Final(_)
+            | Verdict::Pending(_)
+            | Verdict::Unknown(_)
+            | Verdict::NotSignedIn(_) => false,
         }
     }
 }

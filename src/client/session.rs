@@ -15,9 +15,10 @@ use crate::wire::v1;
 use recovery::model::ClientId;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// How long a call waits for a gateway that is starting or asks for patience.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -49,6 +50,24 @@ pub enum SessionError {
     Store(Failure),
     #[error("{0}")]
     Call(CallError),
+}
+
+/// Results of a stream of payments.
+pub type Results = Streaming<v1::ProcessPaymentsResponse>;
+
+/// Payments as they become final.
+pub type Finals = Streaming<v1::WatchPaymentsResponse>;
+
+/// The sending end of a stream of payments. Dropping it says that there are no more.
+#[derive(Debug)]
+pub struct Payments(mpsc::UnboundedSender<v1::ProcessPaymentsRequest>);
+
+impl Payments {
+    /// Hands drafts over; false when the stream is broken.
+    pub fn send(&self, drafts: &[Draft]) -> bool {
+        let payments = drafts.iter().map(request).collect();
+        self.0.send(v1::ProcessPaymentsRequest { payments }).is_ok()
+    }
 }
 
 /// A client and its link to the gateway.
@@ -147,14 +166,41 @@ impl Session {
     }
 
     pub async fn pay(&self, draft: &Draft) -> Result<v1::PaymentResponse, SessionError> {
-        let request = v1::PaymentRequest {
-            transaction_id: draft.id.to_string(),
-            recipient_account_number: draft.payee.to_string(),
-            amount_minor: draft.amount.minor(),
-            currency_code: draft.currency.to_string(),
-            memo: draft.memo.as_str().to_owned(),
-        };
+        let request = request(draft);
         self.call(request, |mut stub, r| async move { stub.process_payment(r).await }).await
+    }
+
+    /// A stream that takes drafts as they are handed to the sender, and gives a result for each.
+    pub async fn pay_many(&self) -> Result<(Payments, Results), SessionError> {
+        let open = |signed: Signed| async move {
+            let (payments, sent) = mpsc::unbounded_channel();
+            let request = self.stamped(UnboundedReceiverStream::new(sent), &signed)?;
+            let call = |mut stub: Stub, r| async move { stub.process_payments(r).await };
+            let results = self.link.open(request, call).await.map_err(SessionError::Call)?;
+            Ok((Payments(payments), results))
+        };
+        self.signed_call(open).await
+    }
+
+    /// The caller's payments as they become final, from behind `after_lsn` on.
+    pub async fn watch(&self, after_lsn: u64) -> Result<Finals, SessionError> {
+        let open = |signed: Signed| async move {
+            let request = self.stamped(v1::WatchPaymentsRequest { after_lsn }, &signed)?;
+            let call = |mut stub: Stub, r| async move { stub.watch_payments(r).await };
+            self.link.open(request, call).await.map_err(SessionError::Call)
+        };
+        self.signed_call(open).await
+    }
+
+    /// The gateway has let the line go: the next call dials anew.
+    pub async fn hang_up(&self) {
+        self.link.broke().await;
+    }
+
+    /// What a broken stream means, after which the next call dials anew.
+    pub async fn broken(&self, status: &Status) -> CallError {
+        self.link.broke().await;
+        CallError::of(status)
     }
 
     pub async fn balance(&self) -> Result<v1::BalanceResponse, SessionError> {
@@ -194,14 +240,23 @@ impl Session {
         Q: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
+        let message = &message;
+        let call = |signed: Signed| async move {
+            let request = self.stamped(message.clone(), &signed)?;
+            self.link.call(request, send).await.map_err(SessionError::Call)
+        };
+        self.signed_call(call).await
+    }
+
+    /// Makes a call with a token, and with a new one where the gateway does not know it any more.
+    async fn signed_call<R, F>(&self, call: impl Fn(Signed) -> F) -> Result<R, SessionError>
+    where
+        F: Future<Output = Result<R, SessionError>>,
+    {
         let mut signed = self.ensure().await?;
         let mut renewals = 0;
         loop {
-            let call = || async {
-                let request = self.stamped(message.clone(), &signed)?;
-                self.link.call(request, send).await.map_err(SessionError::Call)
-            };
-            let result = patiently(call).await;
+            let result = patiently(|| call(signed.clone())).await;
             let signed_out = matches!(&result, Err(SessionError::Call(e)) if is_signed_out(e));
             if !signed_out || renewals == RENEWALS_MAX {
                 return result;
@@ -222,6 +277,17 @@ impl Session {
         token.set_sensitive(true);
         request.metadata_mut().insert("auth-token", token);
         Ok(request)
+    }
+}
+
+/// One payment on the wire.
+fn request(draft: &Draft) -> v1::PaymentRequest {
+    v1::PaymentRequest {
+        transaction_id: draft.id.to_string(),
+        recipient_account_number: draft.payee.to_string(),
+        amount_minor: draft.amount.minor(),
+        currency_code: draft.currency.to_string(),
+        memo: draft.memo.as_str().to_owned(),
     }
 }
 
@@ -251,7 +317,7 @@ where
     }
 }
 
-fn is_momentary(refusal: &Refusal) -> bool {
+pub(super) fn is_momentary(refusal: &Refusal) -> bool {
     let momentary = [Reason::Recovering, Reason::TooManyRequests];
     momentary.iter().any(|reason| reason.name() == refusal.reason)
 }

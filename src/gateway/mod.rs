@@ -136,6 +136,7 @@ fn routes(
         banks: Arc::clone(banks),
         clock,
         stop: stop.clone(),
+        streams: batches::Streams::default(),
     };
     let admin = admin::Admin {
         coordinator: coordinator.clone(),

@@ -43,6 +43,7 @@ pub(super) struct Gateway {
     pub(super) banks: Arc<Vec<Bank>>,
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
+    pub(super) streams: batches::Streams,
 }
 
 /// The token of a call, as the identity layer found it.
@@ -278,7 +279,9 @@ impl PaymentGateway for Gateway {
         let principal = principal(&request)?;
         let payer = own_account(&principal)?;
         let client = principal.client_id;
-        let results = batches::run(client, payer, request.into_inner(), self.coordinator.clone());
+        let (inbound, coordinator) = (request.into_inner(), self.coordinator.clone());
+        let stop = self.stop.clone();
+        let results = batches::run(client, payer, inbound, coordinator, &self.streams, stop)?;
         Ok(Response::new(results))
     }
 

@@ -4,6 +4,7 @@ mod accept;
 mod audit;
 mod backup;
 mod bad_input;
+mod batch;
 mod certs;
 mod cli;
 mod client_calls;

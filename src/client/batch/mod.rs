@@ -1,24 +1,24 @@
-//! Many payments at once: a few at a time, each as safe as a single one, one summary.
+//! Many payments at once, each as safe as a single one, and one summary.
 //!
-//! Promises that a line is paid at most once, however often the file is given; that at most
-//! [`CONCURRENCY`] payments are on their way; and that when the gateway goes away, what is left is
-//! queued instead of tried in vain. Refuses to know how progress is shown.
+//! They go down one stream, or by a call each where the gateway serves no streams. Promises that a
+//! line is on disk before it is sent and is paid at most once, however often the file is given; and
+//! that when the gateway goes away for longer than a restart takes, what is left is queued instead
+//! of tried in vain. Refuses to know how progress is shown.
 
+mod calls;
 mod file;
+mod stream;
 
 pub use file::{BadLine, Batch, LINES_MAX, Row, parse};
 
-use super::outbox::{Draft, End, OutboxError};
-use super::pay::{Desk, Verdict};
+use super::outbox::{Draft, End};
+use super::pay::{Desk, Verdict, is_away};
+use super::session::SessionError;
 use super::words::{self, Words};
-use crate::errors::Exit;
-use futures_util::StreamExt;
+use crate::errors::{Exit, Failure};
 use recovery::model::major;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Well below what one client may have in flight.
-const CONCURRENCY: usize = 16;
 
 /// How a batch ended. The names are public.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -55,58 +55,87 @@ pub struct Done<'a> {
     pub words: Words,
 }
 
+/// A batch on its way.
+struct Run<'a, F> {
+    desk: &'a Desk,
+    stop: &'a AtomicBool,
+    tally: Tally,
+    progress: F,
+}
+
+/// Rows that were not handed in, or of which nothing was heard.
+struct Left<'a> {
+    rows: Vec<&'a Row>,
+    why: Why,
+}
+
+/// Why there are any.
+enum Why {
+    /// There are none, or whoever asked has stopped.
+    Ended,
+    /// The gateway is away: they wait in the queue.
+    Away,
+    /// Nobody is signed in any more who may pay.
+    NotSignedIn(SessionError),
+    /// The gateway does not serve this way of paying.
+    NotServed,
+}
+
 /// Pays every row; `stop` ends it after those on their way.
-pub async fn run(
+pub async fn run<F: FnMut(&Done<'_>)>(
     desk: &Desk,
     rows: &[Row],
     stop: &AtomicBool,
-    mut progress: impl FnMut(&Done<'_>),
-) -> Result<Tally, OutboxError> {
-    let mut tally = Tally { lines: rows.len(), ..Tally::default() };
-    let (away, refused) = (AtomicBool::new(false), AtomicBool::new(false));
-    let pay = |row| {
-        let (away, refused) = (&away, &refused);
-        async move {
-            if [stop, away, refused].iter().any(|flag| flag.load(Ordering::Relaxed)) {
-                return Ok(Err(row));
-            }
-            let verdict = desk.pay(row_draft(row)).await?;
-            match &verdict {
-                Verdict::Queued(_) => away.store(true, Ordering::Relaxed),
-                Verdict::NotSignedIn(_) => refused.store(true, Ordering::Relaxed),
-                _ => {}
-            }
-            let words = words::of_verdict(&row.draft, &verdict);
-            Ok(Ok(Done { row, verdict, words }))
-        }
-    };
-    let mut payments =
-        futures_util::stream::iter(rows.iter().map(pay)).buffer_unordered(CONCURRENCY);
-    let mut left = Vec::new();
-    while let Some(ended) = payments.next().await {
-        match ended? {
-            Ok(done) => {
-                tally.count(&done);
-                if matches!(done.verdict, Verdict::Final(_)) {
-                    desk.told(vec![done.row.draft.id]).await?;
-                }
-                progress(&done);
-            }
-            Err(row) => left.push(row),
-        }
+    progress: F,
+) -> Result<Tally, Failure> {
+    let tally = Tally { lines: rows.len(), ..Tally::default() };
+    let mut run = Run { desk, stop, tally, progress };
+    let mut left = stream::pay(&mut run, rows).await?;
+    if matches!(left.why, Why::NotServed) {
+        left = calls::pay(&mut run, &left.rows).await?;
     }
-    if away.load(Ordering::Relaxed) && !stop.load(Ordering::Relaxed) {
-        desk.keep(left.iter().map(|row| row_draft(row)).collect()).await?;
-        tally.queued += left.len();
-    } else {
-        tally.not_sent += left.len();
+    let mut tally = run.tally;
+    match left.why {
+        Why::Away if !stop.load(Ordering::Relaxed) => {
+            let drafts = left.rows.iter().map(|row| row_draft(row)).collect();
+            desk.keep(drafts).await.map_err(|error| words::of_outbox(&error))?;
+            tally.queued += left.rows.len();
+        }
+        Why::NotSignedIn(error) if left.rows.len() == tally.lines => {
+            return Err(words::of_session(&error));
+        }
+        Why::Ended | Why::Away | Why::NotSignedIn(_) | Why::NotServed => {
+            tally.not_sent += left.rows.len();
+        }
     }
     tally.problems.sort_by_key(|problem| problem.line);
     Ok(tally)
 }
 
+/// Is there somebody who may pay? Else, why not.
+async fn signed_in(desk: &Desk) -> Option<Why> {
+    match desk.session.ensure().await {
+        Ok(_) => None,
+        Err(SessionError::SignIn(error)) if is_away(&error) => Some(Why::Away),
+        Err(error) => Some(Why::NotSignedIn(error)),
+    }
+}
+
 fn row_draft(row: &Row) -> Draft {
     row.draft.clone()
+}
+
+impl<F: FnMut(&Done<'_>)> Run<'_, F> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn done(&mut self, row: &Row, verdict: Verdict) {
+        let words = words::of_verdict(&row.draft, &verdict);
+        let done = Done { row, verdict, words };
+        self.tally.count(&done);
+        (self.progress)(&done);
+    }
 }
 
 impl Tally {

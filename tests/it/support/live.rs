@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Condvar, Mutex, PoisonError};
+use strife::config::Config;
 use strife::errors::Failure;
 use strife::home::{Home, Service};
 use strife::live::{Place, Scene};
@@ -46,8 +47,12 @@ pub(crate) struct Stage {
 impl Stage {
     /// Nothing runs yet.
     pub(crate) fn set() -> Self {
+        Self::set_with(|_| {})
+    }
+
+    pub(crate) fn set_with(adjust: impl FnOnce(&mut Config)) -> Self {
         let turn = Turn::take();
-        Self { scene: good(Scene::set(&place(7))), _turn: turn }
+        Self { scene: good(Scene::set_with(&place(7), adjust)), _turn: turn }
     }
 
     pub(crate) fn begin() -> Self {
