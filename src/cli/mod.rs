@@ -25,6 +25,7 @@ mod tx;
 mod up;
 mod users;
 mod view;
+mod watch;
 mod who;
 
 pub(crate) use context::{Context, block_on};

@@ -50,6 +50,11 @@ impl Output {
         }
     }
 
+    /// One of results that come as long as somebody watches: an object a line, in either JSON.
+    pub(super) fn line<T: Serialize>(item: &T) -> Result<(), Failure> {
+        Self::text(&json(item, false)?)
+    }
+
     /// Many results, called `name` in JSON. `row` is how a person reads one.
     pub(crate) fn list<T: Serialize>(
         self,

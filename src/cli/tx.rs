@@ -1,6 +1,7 @@
-//! `strife tx show`: what became of one payment, as its payer may know it.
+//! `strife tx show | watch`: what becomes of payments, as their payer may know it.
 
 use super::transfer::say;
+use super::watch::{self, WatchArgs};
 use super::who::Who;
 use super::{Context, block_on};
 use crate::client::prompt;
@@ -22,11 +23,14 @@ enum TxCommand {
         #[command(flatten)]
         who: Who,
     },
+    /// Follow your payments as they become final
+    Watch(WatchArgs),
 }
 
 pub(super) fn run(args: &TxArgs, context: &Context) -> Result<(), Failure> {
     match &args.command {
         TxCommand::Show { id, who } => show(id, who, context),
+        TxCommand::Watch(args) => watch::run(args, context),
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`pay`]: one payment from the keyboard to its outcome, through all of the above;
 //! - [`retry`]: the same for everything that waits;
 //! - [`batch`]: the same for a file of payments;
+//! - [`watch`]: one's payments as they become final;
 //! - [`ask`], [`words`], [`show`], [`prompt`]: what a person types, and what a person is told.
 //!
 //! Refuses to know how banks and gateway do their work: it meets them only at the proto.
@@ -23,4 +24,5 @@ pub mod retry;
 pub mod session;
 pub mod show;
 pub mod token;
+pub mod watch;
 pub mod words;

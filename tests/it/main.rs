@@ -23,3 +23,4 @@ mod supervise;
 mod support;
 mod tls;
 mod up;
+mod watch;
