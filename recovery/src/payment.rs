@@ -92,7 +92,8 @@ pub enum Event {
     Voted(Party, Vote),
     /// Not every vote came in time.
     TimedOut,
-    /// The gateway was restarted before it had decided, and has since heard every participant.
+    /// The gateway was restarted before it had decided, or before it had noted the end, and has
+    /// since heard every participant.
     Interrupted,
     /// A participant reports that it has carried out what it was told.
     Settled(Party, HoldState),
@@ -218,6 +219,7 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
         (Phase::Preparing { .. }, Event::Settled(party, state)) => {
             Step::act([Action::Contradiction(party, state)])
         }
+        (Phase::Deciding { .. }, Event::Interrupted) if payment.awaited().is_empty() => end(),
         // A vote that comes after the decision changes nothing: the decision is on its way.
         (
             Phase::Deciding { .. } | Phase::Ended { .. },
@@ -264,6 +266,12 @@ fn settle(payment: Payment, settled: Parties, fact: Fact, party: Party) -> Step<
     let over = settled.with(party) == payment.parties;
     let facts: Vec<_> = [fact].into_iter().chain(over.then_some(Fact::Ended)).collect();
     Step::remember(facts).and_when_durable([Action::Answer])
+}
+
+/// The last settlement is in the log and the end is not: they were written together, and a crash
+/// came between.
+fn end() -> Step<Fact, Action> {
+    Step::remember([Fact::Ended]).and_when_durable([Action::Answer])
 }
 
 /// Everybody hears it, refusers too: a refusal may have been answered by a copy of the prepare.

@@ -127,6 +127,23 @@ fn silence_is_answered_by_saying_again_what_is_owed_and_nothing_else() {
     }
 }
 
+/// The last settlement and the end are written together, and a crash may come between.
+#[test]
+fn a_payment_that_has_settled_and_lacks_its_end_is_ended_by_the_restart() {
+    let settled = reachable().into_iter().filter(|payment| {
+        let over = matches!(payment.phase, Phase::Ended { .. });
+        payment.decision().is_some() && payment.awaited().is_empty() && !over
+    });
+    let mut seen = 0;
+    for payment in settled {
+        let decision = payment.decision().expect("decided");
+        let phase = Phase::Ended { decision };
+        assert_eq!(apply(payment, Event::Interrupted), Payment { phase, ..payment });
+        seen += 1;
+    }
+    assert!(seen >= 4, "both decisions, one and two participants: {seen}");
+}
+
 #[test]
 fn only_participants_move_a_payment() {
     for payment in reachable().into_iter().filter(|payment| payment.parties == Parties::ONE) {

@@ -78,6 +78,12 @@ impl Coordinator {
         undecided && !current
     }
 
+    /// Settled on all sides, and a crash took the record that says so.
+    fn lacks_its_end(&self, payment: GlobalId) -> bool {
+        let payment = self.state.payments[&payment].payment;
+        payment.decision().is_some() && payment.awaited().is_empty()
+    }
+
     pub(super) fn welcomed(&mut self, bank: BankIndex, welcome: &Welcome, turn: &mut GatewayTurn) {
         let known = self.state.bank(bank).clone();
         if welcome.bank.cluster != self.start.cluster || Some(welcome.bank.lineage) != known.lineage
@@ -115,7 +121,8 @@ impl Coordinator {
         }
         let interrupted: Vec<_> = {
             let open = self.state.open.iter().copied();
-            open.filter(|payment| self.interrupted(*payment) && self.all_heard(*payment)).collect()
+            let cut_short = |payment| self.interrupted(payment) || self.lacks_its_end(payment);
+            open.filter(|payment| cut_short(*payment) && self.all_heard(*payment)).collect()
         };
         for payment in interrupted {
             self.advance(payment, Event::Interrupted, 0, turn);
