@@ -144,7 +144,7 @@ pub trait Machine {
 }
 
 /// Actions of a service that rest on facts not yet durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Waiting<A> {
     by_lsn: BTreeMap<Lsn, Vec<A>>,
 }

@@ -78,13 +78,16 @@ pub(crate) const fn is(_: Mutant) -> bool {
 
 /// Breaks a rule in this thread until the guard is dropped.
 #[cfg(feature = "mutants")]
-pub(crate) fn broken(mutant: Option<Mutant>) -> Broken {
+#[must_use = "the rule is whole again once this is dropped"]
+pub fn broken(mutant: Option<Mutant>) -> Broken {
     ACTIVE.set(mutant);
     Broken(())
 }
 
+/// A rule is broken for as long as this lives.
 #[cfg(feature = "mutants")]
-pub(crate) struct Broken(());
+#[derive(Debug)]
+pub struct Broken(());
 
 #[cfg(feature = "mutants")]
 impl Drop for Broken {
