@@ -7,10 +7,12 @@ use crate::model::{
     AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId, Heard,
     HoldState, Lineage, Order, Reason, Reference, StartId, Vote, Witness,
 };
+use crate::record::{self, DecodeError, KIND_VERSION, Shape};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 macro_rules! facts {
-    ($(#[$doc:meta])* $union:ident { $($kind:literal $name:ident,)* }) => {
+    ($(#[$doc:meta])* $union:ident { $($kind:literal $name:ident $($shaped:ident)?,)* }) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Debug)]
         pub enum $union {
@@ -35,19 +37,27 @@ macro_rules! facts {
                 }
             }
 
-            fn encode_payload(&self) -> Vec<u8> {
+            fn kind_version(&self) -> u16 {
                 match self {
-                    $(Self::$name(fact) => crate::record::payload(fact),)*
+                    $(Self::$name(fact) => fact.version(),)*
                 }
             }
 
-            fn decode_payload(kind: u16, bytes: &[u8]) -> Result<Self, crate::record::DecodeError> {
+            fn encode_payload(&self) -> Vec<u8> {
+                match self {
+                    $(Self::$name(fact) => fact.write(),)*
+                }
+            }
+
+            fn decode_payload(kind: u16, version: u16, bytes: &[u8]) -> Result<Self, DecodeError> {
                 match kind {
-                    $($kind => crate::record::parse(kind, bytes).map(Self::$name),)*
-                    unknown => Err(crate::record::DecodeError::UnknownKind { kind: unknown }),
+                    $($kind => Shape::read(kind, version, bytes).map(Self::$name),)*
+                    unknown => Err(DecodeError::UnknownKind { kind: unknown }),
                 }
             }
         }
+
+        $(facts!(@shape $name $($shaped)?);)*
 
         $(impl From<$name> for $union {
             fn from(fact: $name) -> Self {
@@ -55,6 +65,9 @@ macro_rules! facts {
             }
         })*
     };
+    // Has had one shape so far, or says itself which it has had.
+    (@shape $name:ident) => { impl Shape for $name {} };
+    (@shape $name:ident reshaped) => {};
 }
 
 facts! {
@@ -87,7 +100,7 @@ facts! {
         106 Fenced,
         107 GatewayReplaced,
         110 Held,
-        111 Refused,
+        111 Refused reshaped,
         112 Posted,
         113 Released,
         114 Tombstoned,
@@ -263,13 +276,51 @@ pub struct Held {
     pub heard: Heard,
 }
 
-/// The vote was no.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// The vote was no. Carries the whole payment, too: where no other bank took part, this is all that
+/// is left of it when the gateway's log is lost.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub payment: GlobalId,
     pub reference: Reference,
     pub reason: Reason,
     pub heard: Heard,
+    /// `None` in the first version, which did not keep it.
+    #[serde(skip)]
+    pub order: Option<Order>,
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Refused");
+        fields.field("payment", &self.payment).field("reference", &self.reference);
+        fields.field("reason", &self.reason).field("heard", &self.heard);
+        if let Some(order) = &self.order {
+            fields.field("order", order);
+        }
+        fields.finish()
+    }
+}
+
+impl Shape for Refused {
+    fn version(&self) -> u16 {
+        if self.order.is_some() { 2 } else { KIND_VERSION }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        match &self.order {
+            Some(order) => record::payload(&(self.payment, order, self.reason, self.heard)),
+            None => record::payload(self),
+        }
+    }
+
+    fn read(kind: u16, version: u16, bytes: &[u8]) -> Result<Self, DecodeError> {
+        if version != 2 {
+            return record::first_shape(kind, version, bytes);
+        }
+        let (payment, order, reason, heard): (_, Order, _, _) = record::parse(kind, bytes)?;
+        let reference = order.reference;
+        Ok(Self { payment, reference, reason, heard, order: Some(order) })
+    }
 }
 
 /// The hold was committed: balances changed.

@@ -108,6 +108,10 @@ impl Survivors {
             }
             BankFact::Refused(fact) => {
                 self.heard(&fact.heard);
+                if let Some(order) = &fact.order {
+                    let seen = self.payments.entry(fact.payment).or_default();
+                    seen.order.get_or_insert_with(|| order.clone());
+                }
                 self.state(fact.payment, bank, HoldState::Refused(fact.reason));
             }
             BankFact::Posted(fact) => {

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// A payload never grows beyond this. Enforced on both ways.
 pub const PAYLOAD_BYTES_MAX: usize = 4096;
 
-/// The version of every fact's shape so far.
+/// The version of a fact's first shape.
 pub const KIND_VERSION: u16 = 1;
 
 const CODEC: bincode::config::Configuration<
@@ -27,7 +27,7 @@ const CODEC: bincode::config::Configuration<
 pub enum DecodeError {
     #[error("record kind {kind} is not known to this version")]
     UnknownKind { kind: u16 },
-    #[error("record kind {kind} has version {version}, this program reads {KIND_VERSION}")]
+    #[error("record kind {kind} has version {version}, which this program does not read")]
     UnknownVersion { kind: u16, version: u16 },
     #[error("record kind {kind} does not decode")]
     Malformed {
@@ -47,8 +47,24 @@ pub trait Fact: Sized + Clone + PartialEq + std::fmt::Debug {
     fn begins_a_log(&self) -> bool {
         matches!(self.name(), "Initialised" | "Founded")
     }
+    fn kind_version(&self) -> u16;
     fn encode_payload(&self) -> Vec<u8>;
-    fn decode_payload(kind: u16, bytes: &[u8]) -> Result<Self, DecodeError>;
+    fn decode_payload(kind: u16, version: u16, bytes: &[u8]) -> Result<Self, DecodeError>;
+}
+
+/// The shapes that one fact has had: all are read, and what was read is written as it was.
+pub(crate) trait Shape: Serialize + DeserializeOwned {
+    fn version(&self) -> u16 {
+        KIND_VERSION
+    }
+
+    fn write(&self) -> Vec<u8> {
+        payload(self)
+    }
+
+    fn read(kind: u16, version: u16, bytes: &[u8]) -> Result<Self, DecodeError> {
+        first_shape(kind, version, bytes)
+    }
 }
 
 /// A fact ready for the log: what [`wal::Entry`] wants, owned.
@@ -68,16 +84,13 @@ impl Encoded {
 }
 
 pub fn encode<F: Fact>(fact: &F) -> Encoded {
-    Encoded { kind: fact.kind(), kind_version: KIND_VERSION, payload: fact.encode_payload() }
+    let (kind, kind_version, payload) = (fact.kind(), fact.kind_version(), fact.encode_payload());
+    Encoded { kind, kind_version, payload }
 }
 
 /// Reads one record of a log of `F`s.
 pub fn decode<F: Fact>(record: &wal::Record<'_>) -> Result<F, DecodeError> {
-    if record.kind_version != KIND_VERSION {
-        let (kind, version) = (record.kind, record.kind_version);
-        return Err(DecodeError::UnknownVersion { kind, version });
-    }
-    F::decode_payload(record.kind, record.payload)
+    F::decode_payload(record.kind, record.kind_version, record.payload)
 }
 
 /// A fact of either kind of log, for tools that read both.
@@ -112,6 +125,18 @@ pub(crate) fn payload<T: Serialize>(fact: &T) -> Vec<u8> {
     let bytes = bincode::serde::encode_to_vec(fact, CODEC).expect("facts are bounded and plain");
     assert!(bytes.len() <= PAYLOAD_BYTES_MAX, "a fact of {} bytes", bytes.len());
     bytes
+}
+
+/// A fact of the first version; any other is named and not guessed at.
+pub(crate) fn first_shape<T: DeserializeOwned>(
+    kind: u16,
+    version: u16,
+    bytes: &[u8],
+) -> Result<T, DecodeError> {
+    match version {
+        KIND_VERSION => parse(kind, bytes),
+        version => Err(DecodeError::UnknownVersion { kind, version }),
+    }
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(kind: u16, bytes: &[u8]) -> Result<T, DecodeError> {

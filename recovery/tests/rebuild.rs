@@ -86,11 +86,15 @@ fn survivors(journals: [(&str, Vec<BankFact>); 2]) -> Survivors {
 #[test]
 fn the_banks_remember_every_outcome_that_anyone_was_told() {
     let (half, held_only, no) = (order("half", 100), order("held", 50), order("no", 9_000));
+    let alone = Order { payee_bank: name("HDFC"), ..order("alone", 9_000) };
     let mut payer = founded("HDFC", 1);
     let refused = Reason::InsufficientFunds;
     payer.extend([held(1, &half), posted(1), held(2, &held_only)]);
     let (payment, reference) = (id(3), no.reference);
-    payer.push(Refused { payment, reference, reason: refused, heard: HEARD }.into());
+    let (reason, heard, order) = (refused, HEARD, None);
+    payer.push(Refused { payment, reference, reason, heard, order }.into());
+    let (payment, reference, order) = (id(4), alone.reference, Some(alone.clone()));
+    payer.push(Refused { payment, reference, reason, heard, order }.into());
     let mut payee = founded("ICICI", 2);
     payee.extend([held(1, &half), held(2, &held_only), held(3, &no)]);
 
@@ -101,6 +105,8 @@ fn the_banks_remember_every_outcome_that_anyone_was_told() {
     assert_eq!(decision(1), Some(Decision::Commit), "posted at one bank");
     assert_eq!(decision(2), Some(Decision::Abort(Reason::Interrupted)), "held and nothing else");
     assert_eq!(decision(3), Some(Decision::Abort(refused)), "refused at one bank");
+    assert_eq!(decision(4), Some(Decision::Abort(refused)), "one bank alone, and it refused");
+    assert_eq!(gateway.by_reference[&alone.reference], id(4), "declined stays declined");
     assert_eq!(gateway.by_reference[&half.reference], id(1), "the id answers as before");
     assert_eq!(gateway.open.len(), 3, "each still has a hold to settle");
     assert_eq!(gateway.accounts.len(), 2);

@@ -80,6 +80,14 @@ impl Heard {
         matches!(self, Self::Committed { .. })
     }
 
+    /// Was it said to be an answer that was given before?
+    pub fn is_replayed(&self) -> bool {
+        matches!(
+            self,
+            Self::Committed { replayed: true, .. } | Self::Aborted { replayed: true, .. }
+        )
+    }
+
     /// The same, as if it had been heard at first.
     #[must_use]
     pub fn afresh(&self) -> Self {
@@ -243,11 +251,7 @@ impl Payer {
             let again = self.pay(&id, asked.payee, asked.amount_minor);
             let asked_only = self.ask(&id);
             for heard in [&again, &asked_only] {
-                let replayed = matches!(
-                    heard,
-                    Heard::Committed { replayed: true, .. } | Heard::Aborted { replayed: true, .. }
-                );
-                if !replayed {
+                if !heard.is_replayed() {
                     let what = format!("payment {id} is over, and a retry heard {heard:?}");
                     return Err(Failure::plain(Exit::Damaged, what));
                 }
@@ -272,7 +276,9 @@ impl Payer {
             let mut answers = asked.heard.iter().filter(|heard| heard.is_final());
             let first = answers.next().map(Heard::afresh);
             let committed = first.as_ref().map(Heard::is_committed);
-            if committed.is_some() && asked.before.is_some() && committed != asked.before {
+            let anew = asked.heard.iter().any(|heard| heard.is_final() && !heard.is_replayed());
+            if committed.is_some() && asked.before.is_some_and(|was| anew || committed != Some(was))
+            {
                 let what = format!("payment {id} was committed: {:?}; now {first:?}", asked.before);
                 return Err(Failure::plain(Exit::Damaged, what));
             }

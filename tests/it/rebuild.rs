@@ -41,8 +41,11 @@ fn kill_everything_under_load(stage: &mut Stage, round: &str) {
             scope.spawn(move || {
                 let own = payer.number();
                 let next = own % PAYERS + 1;
-                let kinds = [(next, 1_00), (own + PAYERS, 2_00), (next, TOO_MUCH_MINOR)];
-                for (number, (payee, minor)) in kinds.into_iter().cycle().enumerate() {
+                let neighbour = own + PAYERS;
+                let few = [(next, 1_00), (neighbour, 2_00)];
+                let too_much = [next, neighbour].map(|payee| (payee, TOO_MUCH_MINOR));
+                let kinds = few.into_iter().chain(too_much);
+                for (number, (payee, minor)) in kinds.cycle().enumerate() {
                     if dead.load(Ordering::Relaxed) {
                         return;
                     }

@@ -220,8 +220,8 @@ impl Ledger {
                     fact::Held { payment, order: order.clone(), heard }.into()
                 }
                 hold::Fact::Refused(reason) => {
-                    let reference = order.reference;
-                    fact::Refused { payment, reference, reason, heard }.into()
+                    let (reference, order) = (order.reference, Some(order.clone()));
+                    fact::Refused { payment, reference, reason, heard, order }.into()
                 }
                 hold::Fact::Posted | hold::Fact::Released | hold::Fact::Tombstoned => {
                     unreachable!("a prepare settles nothing")

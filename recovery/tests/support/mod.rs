@@ -153,8 +153,10 @@ fn bank_fact(r: &mut SplitMix64) -> BankFact {
         .into(),
         5 => Held { payment, order: order(r), heard }.into(),
         6 => {
-            let (reference, reason) = (reference(r), reason(r));
-            Refused { payment, reference, reason, heard }.into()
+            // Of the first version, or of the second, which has the order.
+            let order = r.coin().then(|| order(r));
+            let reference = order.as_ref().map_or_else(|| reference(r), |order| order.reference);
+            Refused { payment, reference, reason: reason(r), heard, order }.into()
         }
         7 => Posted { payment, heard }.into(),
         8 => Released { payment, heard }.into(),

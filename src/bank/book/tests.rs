@@ -54,7 +54,8 @@ fn random_fact(script: &mut Script<State>, number: &mut u64) {
         4 => {
             *number += 1;
             let (payment, reference) = (id(*number), random_order(script).reference);
-            script.offer(Refused { payment, reference, reason: Reason::AccountNotFound, heard });
+            let (reason, order) = (Reason::AccountNotFound, None);
+            script.offer(Refused { payment, reference, reason, heard, order });
         }
         5 => {
             *number += 1;
