@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use strife::errors::{Reason, reason_of};
 use strife::home::{Home, Party, Service};
+use strife::inspect::audit;
 use strife::tls;
 use strife::wire::v1::payment_gateway_client::PaymentGatewayClient;
 use strife::wire::v1::{
@@ -147,13 +148,18 @@ fn every_item_of_a_stream_is_answered_by_the_rules_of_a_single_payment() {
 
 #[test]
 fn a_stream_takes_no_more_than_its_room_at_once_and_a_client_no_more_than_its_streams() {
-    const MANY: usize = 700;
-    // The log of a drill is too small for so many at once.
-    let mut stage = Stage::set_with(|config| config.wal.segment_bytes = 16 << 20);
+    const MANY: usize = 1_200;
+    // The log of a drill is too small for so many at once, and nothing must time out.
+    let mut stage = Stage::set_with(|config| {
+        config.wal.segment_bytes = 16 << 20;
+        config.gateway.two_phase_timeout_ms = 60_000;
+    });
     good(stage.scene.begin());
     good(stage.scene.pay_for_sure());
+    let bank = Service::Bank("ICICI".parse().expect("a bank name"));
+    let cluster = &mut stage.scene.cluster;
     block_on(async {
-        let mut caller = Caller::sign_in(stage.home()).await;
+        let mut caller = Caller::sign_in(cluster.home()).await;
         let mut streams = Vec::new();
         let refused = loop {
             match caller.open().await {
@@ -164,14 +170,20 @@ fn a_stream_takes_no_more_than_its_room_at_once_and_a_client_no_more_than_its_st
         assert_eq!(streams.len(), 4, "{refused:?}");
         assert_eq!(refused.code(), Code::ResourceExhausted);
         assert_eq!(reason_of(&refused), Some(Reason::TooManyRequests));
-        // One message with more than the stream may have under way, the malformed among it.
+        // One message with more than the stream may have under way, the malformed among it, and a
+        // bank that stands still: nothing ends, and nothing more begins.
+        good(cluster.signal(bank, Signal::SIGSTOP));
         let mut first = streams.remove(0);
         first.send(
             (0..MANY).map(|n| ask(&format!("many-{n}"), PAYEE, i64::from(n % 2 == 0))).collect(),
         );
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let open = good(audit::audit(cluster.home(), cluster.config())).in_doubt;
+        assert!((100..=256).contains(&open), "{open} are under way");
+        good(cluster.signal(bank, Signal::SIGCONT));
         let heard = first.hear(MANY).await;
-        let paid = heard.iter().filter(|one| one.payment.as_ref().is_some_and(|p| p.success));
-        assert_eq!(paid.count(), MANY / 2, "each had its turn");
+        let outcomes = heard.iter().filter(|one| one.payment.is_some());
+        assert_eq!(outcomes.count(), MANY / 2, "each had its turn");
         // A stream that ends leaves its place to another.
         let Stream { payments, mut results } = first;
         drop(payments);
@@ -185,8 +197,11 @@ fn a_stream_takes_no_more_than_its_room_at_once_and_a_client_no_more_than_its_st
             opened = caller.open().await;
         }
         assert!(opened.is_ok(), "{:?}", opened.err());
+        // A gateway that stops does not wait for those who keep a stream open, and tells them.
+        good(cluster.stop(Service::Gateway));
+        let told = streams[0].results.message().await.expect_err("it stops");
+        assert_eq!(reason_of(&told), Some(Reason::ShuttingDown), "{told:?}");
     });
-    good(stage.scene.cluster.stop(Service::Gateway));
 }
 
 fn file(home: &Home, name: &str, lines: impl Iterator<Item = String>) -> PathBuf {
