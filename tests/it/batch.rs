@@ -278,3 +278,40 @@ fn a_file_whose_gateway_is_killed_and_started_again_goes_on_by_itself() {
     good(stage.scene.wait_quiet());
     assert_eq!(balance(&stage, 2), before + paid as i64);
 }
+
+#[test]
+fn a_file_whose_gateway_stays_away_is_queued_and_flushed_once() {
+    const LINES: u64 = 3_000;
+    let mut stage = Stage::begin();
+    good(stage.scene.pay_for_sure());
+    let home = stage.home().clone();
+    let file = file(&home, "payments.csv", (0..LINES).map(|n| format!("{PAYEE},0.01,line-{n}\n")));
+    let file = file.to_str().expect("UTF-8");
+    let before = balance(&stage, 2);
+    let mut paying = stage.client(5, &["transfer", "--file", file, "-o", "json"]);
+    paying.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let paying = paying.spawn().expect("started");
+    while balance(&stage, 2) == before {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    good(stage.scene.cluster.kill(Service::Gateway));
+    let (code, data, talk) = ended(paying.wait_with_output().expect("ended"));
+    let tally: Value = serde_json::from_str(&data).expect("JSON");
+    let waits = count(&tally, "unknown") + count(&tally, "queued");
+    let all = waits + count(&tally, "paid") + count(&tally, "declined");
+    assert_eq!((all, code), (LINES, 7), "{talk}");
+    assert!(count(&tally, "unknown") > 0 && count(&tally, "queued") > 0, "{talk}");
+
+    good(stage.scene.restart(Service::Gateway));
+    good(stage.scene.pay_for_sure());
+    let (code, flushed, talk) = stage.json(5, &["queue", "flush"]);
+    let sent = flushed["payments"].as_array().expect("a list");
+    assert_eq!(sent.len() as u64, waits, "{code} {talk}");
+    // Some were aborted by the restart; given again, each line answers as it did.
+    let (_, again, talk) = stage.json(5, &["transfer", "--file", file]);
+    let (paid, declined) = (count(&again, "paid_before"), count(&again, "declined"));
+    assert_eq!(paid + declined, LINES, "{talk}");
+    good(stage.scene.wait_quiet());
+    // The scene's own payment is among what client2 was paid.
+    assert_eq!(balance(&stage, 2), before + 1_00 + paid as i64);
+}
