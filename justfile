@@ -42,6 +42,10 @@ proto:
 drills:
     cargo run --release --locked -- drill run --all
 
+# People pay at prompts while the gateway is killed and stays away: clients, outages, seconds of each
+outage form="8,5,20":
+    STRIFE_OUTAGE={{ form }} cargo test --locked --test it outage:: -- --nocapture
+
 # What is in the program, as CycloneDX (cargo install cargo-cyclonedx)
 sbom:
     cargo cyclonedx --format json --all-features
