@@ -2,7 +2,9 @@
 //!
 //! A failure prints its seed; `drill::run` with that seed and `trace` tells the story.
 
-use recovery::drill::{Ending, Kind, Options, Report, run, simulate};
+use recovery::drill::{
+    Ending, Harm, Kind, Options, Protocol, Report, Simulation, repro, run, simulate, story,
+};
 
 /// Every run of these was safe at every event, and settled once the faults had stopped.
 fn check(report: &Report, options: &Options) {
@@ -11,12 +13,24 @@ fn check(report: &Report, options: &Options) {
 }
 
 fn only(kinds: &[Kind]) -> Options {
-    Options { faults: kinds.to_vec(), ..Options::default() }
+    all().only(kinds)
+}
+
+/// Every fault, and the rules as they are. `STRIFE_MUTANT=<name>` breaks one of them, where the
+/// feature is there that can, to see these tests fail.
+fn all() -> Options {
+    #[cfg(feature = "mutants")]
+    if let Ok(name) = std::env::var("STRIFE_MUTANT") {
+        let mutant = recovery::drill::Mutant::ALL.iter().find(|mutant| mutant.name() == name);
+        let mutant = Some(*mutant.expect("a mutant of that name"));
+        return Options { mutant, ..Options::default() };
+    }
+    Options::default()
 }
 
 #[test]
 fn no_fault_loses_money_or_an_answer_and_everything_settles() {
-    let options = Options::default();
+    let options = all();
     let report = simulate(0..1_200, &options);
     check(&report, &options);
     assert!(report.committed > 5_000 && report.aborted > 1_000, "{report:?}");
@@ -48,10 +62,11 @@ fn two_banks_and_crashes_alone_are_enough_for_every_interleaving_that_once_faile
 fn the_same_seed_is_the_same_run() {
     let options = Options { trace: true, ..Options::default() };
     for seed in 0..20 {
-        let (first, second) = (run(seed, &options), run(seed, &options));
+        let (first, second) =
+            (run(seed, Protocol::Ours, &options), run(seed, Protocol::Ours, &options));
         assert_eq!(first.trace, second.trace);
         assert_eq!(first.faults, second.faults);
-        assert_ne!(first.trace, run(seed + 1, &options).trace);
+        assert_ne!(first.trace, run(seed + 1, Protocol::Ours, &options).trace);
     }
 }
 
@@ -63,7 +78,38 @@ fn seeds_that_once_failed_do_not_fail_again() {
         5_302,
     ];
     for seed in seeds {
-        let run = run(seed, &Options::default());
+        let run = run(seed, Protocol::Ours, &Options::default());
         assert!(!matches!(run.ending, Ending::Violated(_)), "{run}");
     }
+}
+
+/// What the report would have done, where nothing is worse than processes that die and messages
+/// that are lost or late. Ours, on the same seeds: nothing.
+#[test]
+fn the_rules_of_the_report_lose_and_make_money_where_ours_do_not() {
+    let options = Options::ordinary();
+    let mut report = Simulation::new(Protocol::Report, options.clone());
+    let mut ours = Simulation::new(Protocol::Ours, options.clone());
+    for seed in 0..300 {
+        report.run(seed);
+        ours.run(seed);
+    }
+    let harmed = &report.report().harmed;
+    for harm in [Harm::Lost, Harm::Made, Harm::Moved] {
+        assert!(harmed.get(&harm).is_some_and(|runs| *runs > 3), "{harm:?} of {harmed:?}");
+    }
+    check(ours.report(), &options);
+}
+
+#[test]
+fn a_story_is_about_one_payment_and_ends_with_what_its_payer_was_told() {
+    let options = Options { trace: true, ..Options::ordinary() };
+    let failed = (0..100).map(|seed| run(seed, Protocol::Report, &options));
+    let failed = failed.into_iter().find(|run| run.violation().is_some()).expect("it loses money");
+    let (told, about) = (story(&failed), failed.violation().and_then(|found| found.about));
+    let about = about.expect("a payment").to_string();
+    assert!(told.len() > 3 && told.len() < failed.trace.len() / 2, "{told:#?}");
+    assert!(told.iter().any(|line| line.contains(&about) && line.contains("asks for a vote")));
+    let again = repro(failed.seed, Protocol::Report, &options);
+    assert!(again.contains("--seed") && again.contains("--protocol report"), "{again}");
 }

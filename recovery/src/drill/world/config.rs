@@ -31,6 +31,49 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Only these, on the same bad network.
+    #[must_use]
+    pub fn only(self, kinds: &[Kind]) -> Self {
+        Self { faults: [kinds, Kind::MESSAGES].concat(), ..self }
+    }
+
+    /// What happens to any service sooner or later, and nothing that takes an operator's mistake:
+    /// processes and machines that stop, banks that are slow or away, messages that are lost or
+    /// late. The order of messages and their number are kept, as one connection keeps them.
+    pub fn ordinary() -> Self {
+        let faults = [
+            Kind::Kill,
+            Kind::PowerCut,
+            Kind::Blackout,
+            Kind::KillThenPowerCut,
+            Kind::CutOff,
+            Kind::SlowBank,
+            Kind::SectorsLost,
+            Kind::MessageLost,
+            Kind::MessageLate,
+        ];
+        Self { faults: faults.to_vec(), ..Self::default() }
+    }
+
+    /// The flags of `strife drill simulate` that choose this instead of `usual`.
+    pub fn flags(&self, usual: &Self) -> String {
+        let mut flags = String::new();
+        if self.banks_max != usual.banks_max {
+            flags = format!(" --banks {}", self.banks_max);
+        }
+        if self.faults != usual.faults {
+            let names: Vec<_> = self.faults.iter().map(|kind| kind.name()).collect();
+            flags = format!("{flags} --faults {}", names.join(","));
+        }
+        flags
+    }
+
+    pub(super) fn allows(&self, kind: Kind) -> bool {
+        self.faults.contains(&kind)
+    }
+}
+
 #[cfg(feature = "mutants")]
 impl Options {
     /// The world in which a broken rule is looked for: where it can do harm, and often does.
@@ -39,12 +82,9 @@ impl Options {
         let all = Self { mutant: Some(mutant), ..Self::default() };
         match mutant {
             // It harms only a gateway whose log has lost a decision, between two banks.
-            Mutant::AbortUnheard => {
-                Self { faults: vec![Kind::OldGatewayBackup], banks_max: 2, ..all }
-            }
+            Mutant::AbortUnheard => Self { banks_max: 2, ..all.only(&[Kind::OldGatewayBackup]) },
             Mutant::BareWitness => {
-                let faults = vec![Kind::OldGatewayBackup, Kind::OldBankBackup, Kind::Kill];
-                Self { faults, ..all }
+                all.only(&[Kind::OldGatewayBackup, Kind::OldBankBackup, Kind::Kill])
             }
             _ => all,
         }
@@ -82,8 +122,8 @@ impl Config {
             clients: 2 + random.below(4) as usize,
             payments_per_client: 2 + random.below(4) as u32,
             segment_bytes: [16 << 10, 24 << 10, 64 << 10][random.below(3) as usize],
-            lost: if quiet { 0 } else { random.below(80) },
-            duplicated: if quiet { 0 } else { random.below(80) },
+            lost: rate(random, !quiet, options.allows(Kind::MessageLost)),
+            duplicated: rate(random, !quiet, options.allows(Kind::MessageDuplicated)),
             delay_ms_max: [2, 5, 30][random.below(3) as usize],
             sync_ms_max: [1, 4, 20][random.below(3) as usize],
             lazy_ms: [5, 10, 40][random.below(3) as usize],
@@ -103,4 +143,10 @@ impl Config {
             },
         }
     }
+}
+
+/// Of a thousand messages. Drawn whether allowed or not, so that the rest of the run is alike.
+fn rate(random: &mut SplitMix64, drawn: bool, allowed: bool) -> u64 {
+    let rate = if drawn { random.below(80) } else { 0 };
+    if allowed { rate } else { 0 }
 }

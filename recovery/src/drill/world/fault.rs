@@ -47,6 +47,24 @@ kinds! {
     OldGatewayBackup "old-gateway-backup" "an old copy put in the place of the gateway's directory",
     OldBankBackup "old-bank-backup" "an old copy put in the place of a bank's directory",
     BitRot "bit-rot" "a bit of a stopped service's log flips",
+    SectorsLost "sectors-lost" "a power cut takes sectors that were not synced",
+    TornWrite "torn-write" "of one write a power cut takes some sectors and leaves others",
+    MessageLost "message-lost" "a message never arrives",
+    MessageDuplicated "message-duplicated" "a message arrives twice",
+    MessageLate "message-late" "a message takes twenty times as long as others",
+    MessageReordered "message-reordered" "a message overtakes the one before it",
+}
+
+impl Kind {
+    /// What the network does all the time, as often as the seed says.
+    pub const MESSAGES: &'static [Self] =
+        &[Self::MessageLost, Self::MessageDuplicated, Self::MessageLate, Self::MessageReordered];
+
+    /// Does it strike at an instant? What does not goes on all the time, or follows from what does.
+    pub fn strikes(self) -> bool {
+        let follows = matches!(self, Self::SectorsLost | Self::TornWrite);
+        !follows && !Self::MESSAGES.contains(&self)
+    }
 }
 
 impl fmt::Display for Kind {

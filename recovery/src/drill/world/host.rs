@@ -49,8 +49,10 @@ impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Gateways {
     }
 
     fn learn(world: &mut World<'_, G, B>, index: usize, fact: &GatewayFact) {
-        let judged = world.truth.gateway_fact(world.line_of[index], fact);
-        world.judge(judged);
+        if G::PROMISES {
+            let judged = world.truth.gateway_fact(world.line_of[index], fact);
+            world.judge(judged);
+        }
     }
 
     fn believe(world: &mut World<'_, G, B>, index: usize) {
@@ -108,8 +110,10 @@ impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Banks {
                 world.part_with_others(index);
             }
         }
-        let judged = world.truth.bank_fact(world.drivers[index], world.names[index], fact);
-        world.judge(judged);
+        if G::PROMISES {
+            let judged = world.truth.bank_fact(world.drivers[index], world.names[index], fact);
+            world.judge(judged);
+        }
     }
 
     fn believe(world: &mut World<'_, G, B>, index: usize) {
@@ -119,13 +123,8 @@ impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Banks {
     /// What can be spent is never below zero.
     fn look(world: &mut World<'_, G, B>, index: usize) {
         let Some(process) = &world.banks[index].process else { return };
-        let mut accounts = process.machine.state().accounts.iter();
-        let overdrawn = accounts.find(|(_, account)| {
-            account.available_minor() < 0 || account.held_minor < 0 || account.incoming_minor < 0
-        });
-        if let Some((number, account)) = overdrawn {
-            let what = format!("account {number} is overdrawn: {account:?}");
-            world.violate(what);
+        if let Some(number) = process.machine.overdrawn() {
+            world.violate(format!("account {number} is overdrawn"));
         }
     }
 
@@ -237,7 +236,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         let facts = match node.sync() {
             Ok(facts) => facts,
             Err(error) => {
-                self.note(|| format!("{:?}: {error}", H::place(index)));
+                self.note_place(H::place(index), || format!("stops: {error}"));
                 return self.fall(H::place(index), false);
             }
         };
@@ -268,7 +267,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         facts: &[<H::Machine as Machine>::Fact],
     ) {
         for fact in facts {
-            self.note(|| format!("{:?} has durably {fact:?}", H::place(index)));
+            self.note_fact(H::place(index), fact);
             H::learn(self, index, fact);
         }
         H::node(self, index).ghost.extend(facts.iter().cloned());
@@ -285,7 +284,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         H::node(self, index).trap = None;
         self.count(Kind::CrashPoint);
         self.tally(point.name());
-        self.note(|| format!("{:?} dies {point}", H::place(index)));
+        self.note_place(H::place(index), || format!("dies {point}"));
         let power = self.random.coin();
         self.fall(H::place(index), power);
         true
@@ -295,6 +294,9 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
     pub(super) fn fall(&mut self, place: Place, power: bool) {
         let seed = self.random.bits();
         let delay_ms = 1 + self.below(60);
+        let before = self.disk(place).counts();
+        let how = if power { "loses its power" } else { "is gone" };
+        self.note_place(place, || how.into());
         match place {
             Place::Gateway(g) => fall(&mut self.gateways[g], power, seed),
             Place::Bank(b) => {
@@ -306,6 +308,13 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         }
         if let Place::Gateway(g) = place {
             self.hellos.retain(|(gateway, _), _| *gateway != g);
+        }
+        let after = self.disk(place).counts();
+        if after.sectors_lost > before.sectors_lost {
+            self.count(Kind::SectorsLost);
+            if after.sectors_kept > before.sectors_kept {
+                self.count(Kind::TornWrite);
+            }
         }
         self.start_later(place, delay_ms);
     }
@@ -356,7 +365,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         let (before, after) = H::recovering();
         match node.start(&config, start_id, now_ms) {
             Ok(facts) => {
-                self.note(|| format!("{place:?} is started"));
+                self.note_place(place, || "is started".into());
                 self.pristine.remove(&place);
                 if let Place::Gateway(g) = place {
                     self.line_of_start.insert(start_id, self.line_of[g]);
@@ -372,7 +381,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
                 true
             }
             Err(NotStarted::Died) => {
-                self.note(|| format!("{place:?} dies while it starts"));
+                self.note_place(place, || "dies while it starts".into());
                 self.count(Kind::CrashInRecovery);
                 let power = self.random.coin();
                 self.fall(place, power);

@@ -23,18 +23,18 @@ mod service;
 mod setup;
 mod trouble;
 mod truth;
+mod words;
 
-pub use config::Options;
+pub use config::{Config, Options};
 pub use fault::{Kind, KindError};
 pub use service::{BankService, GatewayService, Service};
 pub use setup::Template;
 
 use self::clients::{Call, Client};
-use self::config::Config;
 use self::net::Packet;
 use self::node::Node;
 use self::truth::Truth;
-use crate::model::{BankName, StartId};
+use crate::model::{BankName, GlobalId, Reference, StartId};
 use std::collections::BTreeMap;
 use wal::DiskImage;
 use wal::splitmix::SplitMix64;
@@ -45,6 +45,22 @@ pub struct Violation {
     /// Milliseconds since the run began.
     pub at_ms: u64,
     pub what: String,
+    /// What it did to the money, and how much more there is than there was, in minor units. `None`
+    /// where a promise was broken before it came to that.
+    pub harm: Option<(Harm, i64)>,
+    /// The payment that it is about, where there is one.
+    pub about: Option<Reference>,
+}
+
+/// What can be done to money.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Harm {
+    /// It was taken and not given.
+    Lost,
+    /// It was given and not taken.
+    Made,
+    /// It went twice, or although its owner was told that it did not.
+    Moved,
 }
 
 /// How a run ended.
@@ -98,6 +114,8 @@ struct World<'a, G: GatewayService, B: BankService> {
     drivers: Vec<usize>,
     /// Until when a bank cannot reach the gateways.
     cut_until_ms: Vec<u64>,
+    /// When the last message from and to each bank arrives.
+    last_due_ms: Vec<[u64; 2]>,
     clients: Vec<Client>,
     calls: Vec<Call>,
     /// The Hello that is under way, by gateway and bank: its number and when it was sent.
@@ -117,6 +135,8 @@ struct World<'a, G: GatewayService, B: BankService> {
     events: u64,
     violation: Option<Violation>,
     trace: Vec<String>,
+    /// What clients call the payments of the trace.
+    called: BTreeMap<GlobalId, Reference>,
 }
 
 /// What became of one run.
@@ -228,7 +248,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         if self.violation.is_none() {
             let (at_ms, what) = (self.now_ms, what.into());
             self.note(|| format!("VIOLATION: {what}"));
-            self.violation = Some(Violation { at_ms, what });
+            self.violation = Some(Violation { at_ms, what, harm: None, about: None });
         }
     }
 

@@ -38,6 +38,10 @@ impl Packet {
             | Self::Inquired { from, .. } => Some(*from),
         }
     }
+
+    fn is_to_bank(&self) -> bool {
+        matches!(self, Self::Hello { .. } | Self::Instructed { .. })
+    }
 }
 
 /// A Hello without an answer is said again after this.
@@ -70,24 +74,41 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
     pub(super) fn send(&mut self, packet: Packet) {
         let (lost, duplicated) = (self.config.lost, self.config.duplicated);
         if !self.healing && self.chance(lost) {
-            return self.tally("message-lost");
+            return self.count(Kind::MessageLost);
         }
         if !self.healing && self.chance(duplicated) {
-            self.tally("message-duplicated");
+            self.count(Kind::MessageDuplicated);
             let delay_ms = self.delay_ms(&packet) + self.config.delay_ms_max;
             self.at(delay_ms, Event::Deliver(Box::new(packet.clone())));
         }
         let delay_ms = self.delay_ms(&packet);
+        let delay_ms = self.in_order(&packet, delay_ms);
         self.at(delay_ms, Event::Deliver(Box::new(packet)));
     }
 
+    /// The delay of a message that may overtake the one before it on its line, or must not.
+    fn in_order(&mut self, packet: &Packet, delay_ms: u64) -> u64 {
+        let Some(b) = packet.bank() else { return delay_ms };
+        let due_ms = self.now_ms + delay_ms;
+        let before = &mut self.last_due_ms[b][usize::from(packet.is_to_bank())];
+        if due_ms >= *before {
+            *before = due_ms;
+            return delay_ms;
+        }
+        if !self.options.allows(Kind::MessageReordered) {
+            return *before - self.now_ms;
+        }
+        self.count(Kind::MessageReordered);
+        delay_ms
+    }
+
     fn delay_ms(&mut self, packet: &Packet) -> u64 {
-        let late = !self.healing && self.chance(20);
+        let late = !self.healing && self.chance(20) && self.options.allows(Kind::MessageLate);
         let max = self.config.delay_ms_max;
         let slow = packet.bank().is_some_and(|b| self.banks[b].slow_until_ms > self.now_ms);
         let late_ms = if late { self.below(max * 20) } else { 0 };
         if late {
-            self.tally("message-late");
+            self.count(Kind::MessageLate);
         }
         1 + self.below(max) + late_ms + if slow { 100 } else { 0 }
     }
@@ -223,7 +244,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
                 let (incarnation, number) = (node.incarnation, 0);
                 let ticket = Return { gateway: g, incarnation, number }.ticket();
                 let to = usize::from(bank);
-                self.note(|| format!("gateway {g} tells bank {to}: {instruction:?}"));
+                self.note_instruction(g, to, &instruction);
                 self.send(Packet::Instructed { to, ticket, sender, lsn, instruction });
             }
             gateway::Action::Reply { ticket, reply } => self.reply(g, ticket as usize, reply),
@@ -253,18 +274,25 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
 
     fn reply(&mut self, gateway: usize, call: usize, reply: Reply) {
         let Call { reference, terms, .. } = &self.calls[call];
-        let line = self.line_of[gateway];
+        let (reference, line) = (*reference, self.line_of[gateway]);
         let judged = match &reply {
+            Reply::Payment(answer) if !G::PROMISES => {
+                self.truth.told(answer);
+                Ok(())
+            }
+            Reply::Rejected(_) if !G::PROMISES => Ok(()),
             Reply::Payment(answer) => {
                 let ack = self.config.gateway.ack;
                 self.truth.answered(line, answer, terms.as_ref(), ack)
             }
             // A gateway that must not serve may not know it yet; the client asks again.
             Reply::Rejected(_) if self.operator => Ok(()),
-            Reply::Rejected(rejection) => self.truth.rejected(reference, terms.as_ref(), rejection),
+            Reply::Rejected(rejection) => {
+                self.truth.rejected(&reference, terms.as_ref(), rejection)
+            }
             Reply::Page(_) | Reply::Finals(_) | Reply::Done => Ok(()),
         };
-        self.note(|| format!("call {call} is answered: {reply:?}"));
+        self.note_answer(gateway, call, &reply);
         self.judge(judged);
         self.send(Packet::Reply { call, reply });
     }
@@ -277,7 +305,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
                 self.send(Packet::Greeted { from: b, ticket, answer });
             }
             bank::Action::Report { ticket, report } => {
-                self.note(|| format!("bank {b} reports {report:?}"));
+                self.note_report(b, &report);
                 self.send(Packet::Reported { from: b, ticket, start, bank_lsn, report });
             }
             bank::Action::TurnAway { ticket, unwelcome } => {

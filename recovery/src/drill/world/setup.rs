@@ -121,6 +121,7 @@ impl<'a, G: GatewayService, B: BankService> World<'a, G, B> {
             lines: 1,
             drivers: vec![0; config.banks],
             cut_until_ms: vec![0; config.banks],
+            last_due_ms: vec![[0; 2]; config.banks],
             config,
             random,
             now_ms: 0,
@@ -142,6 +143,7 @@ impl<'a, G: GatewayService, B: BankService> World<'a, G, B> {
             events: 0,
             violation: None,
             trace: Vec::new(),
+            called: BTreeMap::new(),
         };
         world.plan();
         world
@@ -157,7 +159,8 @@ impl<'a, G: GatewayService, B: BankService> World<'a, G, B> {
             let at_ms = 5 + self.below(60);
             self.at(at_ms, Event::Wake(c));
         }
-        let kinds = &self.options.faults;
+        let strike = self.options.faults.iter().copied().filter(|kind| kind.strikes());
+        let kinds: Vec<_> = strike.collect();
         for _ in 0..self.config.faults {
             let kind = kinds.get(self.random.below(kinds.len() as u64) as usize).copied();
             let at_ms = 10 + self.below(self.config.trouble_ms);

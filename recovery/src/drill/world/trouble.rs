@@ -17,7 +17,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             return;
         }
         let place = self.somewhere();
-        self.note(|| format!("trouble: {kind} at {place:?}"));
+        self.note(|| format!("trouble: {kind}"));
         match kind {
             Kind::Kill | Kind::PowerCut => {
                 self.count(kind);
@@ -71,6 +71,12 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             Kind::CopiedDirectory => self.copied_directory(),
             Kind::OldGatewayBackup | Kind::OldBankBackup => self.back_up(kind),
             Kind::BitRot => self.rot(place),
+            Kind::SectorsLost
+            | Kind::TornWrite
+            | Kind::MessageLost
+            | Kind::MessageDuplicated
+            | Kind::MessageLate
+            | Kind::MessageReordered => {}
         }
     }
 
@@ -300,7 +306,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         let Some(image) = self.pristine.remove(&place) else {
             return self.violate(format!("{place:?} refuses a sound log: {error}"));
         };
-        self.note(|| format!("{place:?} refuses its log: {error}"));
+        self.note_place(place, || format!("refuses its log: {error}"));
         self.tally("damage-refused");
         self.fall(place, false);
         self.disk(place).restore(&image);

@@ -302,6 +302,20 @@ impl Truth {
         if contradicts { Err(told()) } else { Ok(()) }
     }
 
+    /// An answer of a protocol that may take it back: once it has said yes, that is what counts.
+    pub(super) fn told(&mut self, answer: &Answer) {
+        if answer.outcome == Outcome::Committed {
+            self.answered.insert(answer.reference, answer.clone());
+        } else if answer.outcome != Outcome::Pending {
+            self.answered.entry(answer.reference).or_insert_with(|| answer.clone());
+        }
+    }
+
+    pub(super) fn told_committed(&self, reference: &Reference) -> bool {
+        let answer = self.answered.get(reference);
+        answer.is_some_and(|answer| answer.outcome == Outcome::Committed)
+    }
+
     /// Every final answer that was given.
     pub(super) fn answers(&self) -> impl Iterator<Item = &Answer> {
         self.answered.values()
