@@ -3,7 +3,7 @@
 
 use crate::journal::{Mail, Mailbox, Owner, Shell};
 use crate::wire::{intro_to, report_to, v1};
-use recovery::bank::{Action, Balance, Input, Ledger, Ticket};
+use recovery::bank::{Action, Balance, Input, Ledger, State, Ticket};
 use recovery::drill::point::{self, Moment, Point};
 use recovery::fact::BankFact;
 use recovery::message::{Hello, Instruction, Report, Unwelcome, Welcome};
@@ -59,6 +59,10 @@ pub(super) enum Request {
     Pulse {
         reply: oneshot::Sender<Pulse>,
     },
+    /// Everything, once all of it is durable.
+    Summary {
+        reply: oneshot::Sender<Box<State>>,
+    },
 }
 
 /// How the ledger is doing.
@@ -74,6 +78,8 @@ pub(super) struct LedgerShell {
     hellos: HashMap<Ticket, oneshot::Sender<Result<Welcome, Unwelcome>>>,
     ones: HashMap<Ticket, oneshot::Sender<Result<Report, Unwelcome>>>,
     balances: HashMap<Ticket, oneshot::Sender<Option<Balance>>>,
+    /// Copies that wait for their last record to be durable, oldest first.
+    summaries: Vec<(Box<State>, oneshot::Sender<Box<State>>)>,
     streams: HashMap<Ticket, Outbound>,
     /// Reports gathered in this turn.
     gathered: BTreeMap<Ticket, Vec<v1::Report>>,
@@ -93,6 +99,7 @@ impl LedgerShell {
             hellos: HashMap::new(),
             ones: HashMap::new(),
             balances: HashMap::new(),
+            summaries: Vec::new(),
             streams: HashMap::new(),
             gathered: BTreeMap::new(),
             inquiries,
@@ -104,6 +111,15 @@ impl LedgerShell {
     fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         self.tickets
+    }
+
+    /// Hands out the summaries that are durable as a whole.
+    fn hand_out(&mut self) {
+        let ready = self.summaries.iter().take_while(|(state, _)| state.last <= self.durable);
+        let ready = ready.count();
+        for (state, reply) in self.summaries.drain(..ready) {
+            let _ = reply.send(state);
+        }
     }
 }
 
@@ -144,6 +160,13 @@ impl Shell<Ledger> for LedgerShell {
             Request::Pulse { reply } => {
                 let open_holds = ledger.state().open.len() as u64;
                 let _ = reply.send(Pulse { lsn: self.durable.get(), open_holds });
+                None
+            }
+            Request::Summary { reply } => {
+                // The copy is the price of an audit: once a minute, and off no payment's path but
+                // by its own length.
+                self.summaries.push((Box::new(ledger.state().clone()), reply));
+                self.hand_out();
                 None
             }
         }
@@ -194,6 +217,7 @@ impl Shell<Ledger> for LedgerShell {
 
     fn flush(&mut self, durable: Lsn, ledger: &Ledger) {
         self.durable = durable;
+        self.hand_out();
         for (stream, reports) in std::mem::take(&mut self.gathered) {
             let Some(out) = self.streams.get(&stream) else { continue };
             let bank = Some(intro_to(&ledger.start(), durable.get()));

@@ -8,10 +8,12 @@ use crate::journal::Clock;
 use crate::wire::v1::bank_service_server::BankService;
 use crate::wire::v1::{
     BalanceRequest, BalanceResponse, Empty, HelloRequest, HelloResponse, HoldState,
-    ParticipateRequest, ParticipateResponse, PingResponse, TransactionRequest, TransactionResponse,
+    ParticipateRequest, ParticipateResponse, PingResponse, SummaryRequest, SummaryResponse,
+    TransactionRequest, TransactionResponse,
 };
 use crate::wire::{
-    WireError, hello_from, instruction_from, intro_from, prepare_from, report_to, welcome_to,
+    WireError, hello_from, instruction_from, intro_from, prepare_from, report_to, summary_to,
+    welcome_to,
 };
 use recovery::message::{Instruction, Report};
 use recovery::model::{AccountNumber, BankName, GlobalId, Start};
@@ -183,6 +185,20 @@ impl BankService for Bank {
         let hello = hello_from(&request.into_inner()).map_err(|error| bad_request(&error))?;
         let answer = self.ask(|reply| Ask::Hello { hello, reply }).await?;
         Ok(Response::new(welcome_to(&answer)))
+    }
+
+    type SummaryStream =
+        Pin<Box<dyn Stream<Item = Result<SummaryResponse, Status>> + Send + 'static>>;
+
+    async fn summary(
+        &self,
+        _request: Request<SummaryRequest>,
+    ) -> Result<Response<Self::SummaryStream>, Status> {
+        let state = self.ask(|reply| Ask::Summary { reply }).await?;
+        let pages = tokio::task::spawn_blocking(move || summary_to(&state)).await;
+        let pages = pages.ok().flatten().ok_or_else(|| Status::unavailable("not started yet"))?;
+        let pages = pages.into_iter().map(Ok);
+        Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
     }
 
     type ParticipateStream =

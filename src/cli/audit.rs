@@ -1,6 +1,6 @@
 //! `strife audit`: the gateway's log against the banks' journals.
 
-use super::Context;
+use super::{Context, block_on};
 use crate::errors::{Exit, Failure};
 use crate::inspect::audit::{self, Findings};
 use clap::Args;
@@ -8,11 +8,20 @@ use recovery::model::major;
 use std::fmt::Write;
 
 #[derive(Args, Debug)]
-pub(super) struct AuditArgs {}
+pub(super) struct AuditArgs {
+    /// Ask the running banks for what they have, instead of reading their files
+    #[arg(long)]
+    online: bool,
+}
 
-pub(super) fn run(_args: &AuditArgs, context: &Context) -> Result<(), Failure> {
+pub(super) fn run(args: &AuditArgs, context: &Context) -> Result<(), Failure> {
     context.home.open()?;
-    let findings = audit::audit(&context.home, &context.config()?)?;
+    let config = context.config()?;
+    let findings = if args.online {
+        block_on(audit::online(&context.home, &config))?
+    } else {
+        audit::audit(&context.home, &config)?
+    };
     context.output.one(&findings, || text(&findings))?;
     if findings.ok {
         return Ok(());
@@ -35,12 +44,11 @@ fn text(findings: &Findings) -> String {
     let _ = writeln!(text, "found      {}", money(findings.money.found_minor));
     let mirror = findings.mirror_lsn.map_or("none".to_owned(), |lsn| format!("to record {lsn}"));
     let _ = writeln!(text, "mirror     {mirror}");
+    for bank in &findings.not_seen {
+        let _ = writeln!(text, "not seen   {bank}");
+    }
     for other in &findings.not_compared {
-        let _ = write!(
-            text,
-            "\n{}  not compared: its books are its own. By the gateway's log",
-            other.bank
-        );
+        let _ = write!(text, "\n{}  not compared. By the gateway's log", other.bank);
         for account in &other.accounts {
             let minor = money(account.expected_minor);
             let _ = write!(text, "\n  account {} holds {minor}", account.account_number);

@@ -93,6 +93,7 @@ pub struct Gateway {
     pub max_in_flight_per_bank: usize,
     pub session_idle_s: u64,
     pub session_absolute_s: u64,
+    pub audit_every_s: u64,
     pub reflection: bool,
 }
 
@@ -103,6 +104,11 @@ impl Gateway {
 
     pub fn settle_wait(&self) -> Duration {
         Duration::from_millis(self.settle_wait_ms)
+    }
+
+    /// `None`: never.
+    pub fn audit_every(&self) -> Option<Duration> {
+        (self.audit_every_s > 0).then(|| Duration::from_secs(self.audit_every_s))
     }
 
     pub fn session_idle(&self) -> Duration {
@@ -247,6 +253,7 @@ impl Default for Gateway {
             max_in_flight_per_bank: 1_024,
             session_idle_s: 3_600,
             session_absolute_s: 43_200,
+            audit_every_s: 60,
             reflection: false,
         }
     }

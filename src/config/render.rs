@@ -35,6 +35,10 @@ const DOCS: &[(&str, &str)] = &[
     ),
     ("gateway.session_idle_s", "A session ends when it was not used for so long."),
     ("gateway.session_absolute_s", "A session ends so long after signing in, used or not."),
+    (
+        "gateway.audit_every_s",
+        "All logs are compared, beside the payments, this often; 0 means never.",
+    ),
     ("gateway.reflection", "Whether gRPC reflection is served; `strife up` turns it on."),
     ("console", "The web page, and the gateway's metrics at /metrics."),
     ("console.enabled", "Whether it is served."),

@@ -1,5 +1,6 @@
 //! The operators' calls: reading how the gateway is doing.
 
+use super::auditor::Latest;
 use super::banks::Bank;
 use super::coordinator::{CoordinatorBox, Request as Ask, gone};
 use crate::journal::{Clock, wall_ms};
@@ -21,6 +22,7 @@ pub(super) struct Admin {
     pub(super) ack: &'static str,
     pub(super) clock: Clock,
     pub(super) mirror_lsn: Box<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) audited: Latest,
 }
 
 #[tonic::async_trait]
@@ -40,7 +42,12 @@ impl AdminService for Admin {
             problem,
             waiting,
         });
+        let audited = self.audited.get().unwrap_or_default();
         Ok(Response::new(StatusResponse {
+            audited_unix_ms: audited.at_unix_ms as i64,
+            money_delta_minor: audited.money_delta_minor,
+            disagreements: audited.disagreements,
+            not_audited: audited.unseen,
             cluster: status.start.cluster.to_string(),
             lineage: status.start.lineage.to_string(),
             epoch: status.start.epoch,

@@ -9,6 +9,7 @@
 //! It holds no balance: money is at the banks, and what was decided is in the log.
 
 mod admin;
+pub mod auditor;
 mod banks;
 mod batches;
 mod coordinator;
@@ -71,7 +72,12 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     for bank in banks.iter().cloned() {
         tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
-    let shown = Shown { clock, mirror_lsn: Box::new(mirror.progress()) };
+    let audited = auditor::Latest::default();
+    if let Some(every) = config.gateway.audit_every() {
+        let auditor = auditor::Auditor::new(home, config)?;
+        tokio::spawn(auditor::keep(auditor, every, audited.clone(), hang_up.clone()));
+    }
+    let shown = Shown { clock, mirror_lsn: Box::new(mirror.progress()), audited };
     let outside = routes(config, &mailbox, &sessions, &banks, shown, &stop);
     let inside = inquiry::Inquiry { coordinator: mailbox.clone(), banks };
     let inside = Routes::new(CoordinatorServiceServer::new(inside)).into_axum_router();
@@ -110,6 +116,7 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
 struct Shown {
     clock: Clock,
     mirror_lsn: Box<dyn Fn() -> u64 + Send + Sync>,
+    audited: auditor::Latest,
 }
 
 fn attach_mirror(home: &Home, started: &Start<State>) -> Result<Attached, Failure> {
@@ -129,7 +136,7 @@ fn routes(
     shown: Shown,
     stop: &CancellationToken,
 ) -> Gate<axum::Router> {
-    let Shown { clock, mirror_lsn } = shown;
+    let Shown { clock, mirror_lsn, audited } = shown;
     let gateway = service::Gateway {
         coordinator: coordinator.clone(),
         sessions: Arc::clone(sessions),
@@ -144,6 +151,7 @@ fn routes(
         ack: config.gateway.ack.name(),
         clock,
         mirror_lsn,
+        audited,
     };
     let gateway = PaymentGatewayServer::new(gateway)
         .max_decoding_message_size(config.limits.message_bytes)

@@ -108,6 +108,7 @@ rules! {
         "GetBalance": GATEWAY, NO_SESSION;
         "Hello": GATEWAY, NO_SESSION;
         "Participate": GATEWAY, NO_SESSION;
+        "Summary": GATEWAY, NO_SESSION;
     }
     "grpc.health.v1.Health" {
         "Check": ANYONE, NO_SESSION;

@@ -15,12 +15,13 @@ mod mirror;
 
 use crate::config::Config;
 use crate::errors::{Exit, Failure, chain};
+use crate::gateway::auditor::{Auditor, Look, wrong};
 use crate::home::{Home, Service};
-use recovery::audit::{self, Audit, Disagreement, Wrong};
+use recovery::audit::{self, Audit, Disagreement};
 use recovery::model::AccountNumber;
 use recovery::replay::{Fold, Replay};
 use recovery::{bank, gateway};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wal::Disk;
 use wal::read::{Cursor, FollowError, follow, survey};
 
@@ -37,7 +38,9 @@ pub struct Findings {
     pub money: Money,
     /// How far the gateway's mirror has come; `null` where there is none to compare.
     pub mirror_lsn: Option<u64>,
-    /// Foreign banks: their books are their own, and nothing of them was compared.
+    /// Banks that did not tell what they have, or have nothing to tell it with, with the reason.
+    pub not_seen: Vec<String>,
+    /// Foreign banks, whose books are their own, and banks not seen: nothing of them was compared.
     pub not_compared: Vec<NotCompared>,
 }
 
@@ -66,7 +69,7 @@ pub struct Found {
 }
 
 /// All posted balances, with what was posted on one side only put back, against all openings.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Money {
     pub expected_minor: i128,
     pub found_minor: i128,
@@ -144,15 +147,21 @@ pub fn audit(home: &Home, config: &Config) -> Result<Findings, Failure> {
     Ok(findings)
 }
 
+/// The same beside running services: the banks are asked, over the wire, for what they have. The
+/// gateway's log is read as a file, so this runs where the gateway does.
+pub async fn online(home: &Home, config: &Config) -> Result<Findings, Failure> {
+    let look = Auditor::new(home, config)?.look().await;
+    let Look { audit, unseen } = look.map_err(|why| unreadable(Service::Gateway, &why))?;
+    let mut findings = told(&audit);
+    findings.not_seen = unseen.iter().map(|(bank, why)| format!("{bank}: {why}")).collect();
+    Ok(findings)
+}
+
 fn told(seen: &Audit) -> Findings {
     let found = |disagreement: &Disagreement| Found {
         invariant: disagreement.invariant(),
         what: disagreement.to_string(),
-        wrong: match disagreement.wrong() {
-            Wrong::Gateway => "gateway".to_owned(),
-            Wrong::Bank(bank) => bank.to_string(),
-            Wrong::Either(bank) => format!("gateway or {bank}"),
-        },
+        wrong: wrong(disagreement.wrong()),
     };
     let audit::Money { expected_minor, found_minor } = seen.money;
     Findings {
@@ -163,6 +172,7 @@ fn told(seen: &Audit) -> Findings {
         disagreements: seen.disagreements.iter().map(found).collect(),
         money: Money { expected_minor, found_minor },
         mirror_lsn: None,
+        not_seen: Vec::new(),
         not_compared: seen.unread.iter().map(not_compared).collect(),
     }
 }

@@ -5,7 +5,7 @@ use super::v1;
 use recovery::message::{Hello, Unwelcome, Welcome};
 use recovery::model::{BankName, Cluster, GlobalId, Lineage, Start, StartId, Witness};
 
-fn token(field: &'static str, bytes: &[u8]) -> Result<[u8; 16], WireError> {
+pub(super) fn token(field: &'static str, bytes: &[u8]) -> Result<[u8; 16], WireError> {
     bytes.try_into().map_err(|_| WireError { field, why: "is not 16 bytes".to_owned() })
 }
 
@@ -31,7 +31,7 @@ pub fn intro_from(intro: Option<&v1::Introduction>) -> Result<(Start, u64), Wire
     Ok((start, intro.lsn))
 }
 
-fn witness_to(witness: &Witness) -> v1::Witness {
+pub(super) fn witness_to(witness: &Witness) -> v1::Witness {
     v1::Witness {
         lineage: witness.lineage.0.to_vec(),
         start_id: witness.start_id.0.to_vec(),
@@ -39,7 +39,7 @@ fn witness_to(witness: &Witness) -> v1::Witness {
     }
 }
 
-fn witness_from(witness: &v1::Witness) -> Result<Witness, WireError> {
+pub(super) fn witness_from(witness: &v1::Witness) -> Result<Witness, WireError> {
     Ok(Witness {
         lineage: Lineage(token("lineage", &witness.lineage)?),
         start_id: StartId(token("start_id", &witness.start_id)?),

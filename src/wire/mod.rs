@@ -5,6 +5,7 @@
 
 mod bank;
 mod handshake;
+mod summary;
 
 pub use bank::{
     WireError, instruction_from, instruction_to, prepare_from, prepare_to, report_from, report_to,
@@ -13,6 +14,7 @@ pub use bank::{
 pub use handshake::{
     hello_from, hello_to, holds_from, holds_to, intro_from, intro_to, welcome_from, welcome_to,
 };
+pub use summary::{SummaryParts, summary_to};
 
 /// Package `strife.v1`.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub)]

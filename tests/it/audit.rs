@@ -29,6 +29,29 @@ fn an_audit_agrees_beside_running_services_and_after_them() {
     assert!(code == 0 && text.starts_with("All logs agree."), "{text}");
 }
 
+/// The banks are asked over the wire, in mid-traffic; one that is down is named as not seen.
+#[test]
+fn an_online_audit_asks_the_banks_and_names_those_that_it_has_not_seen() {
+    let mut stage = Stage::begin();
+    let home = stage.home().clone();
+    let online = || {
+        let output = strife(&home, &["audit", "--online", "-o", "json"]).output().expect("ran");
+        let (code, data, talk) = ended(output);
+        (code, serde_json::from_str::<Value>(&data).unwrap_or(Value::Null), talk)
+    };
+    good(stage.scene.pay_for_sure());
+    let (code, found, talk) = online();
+    assert_eq!((code, &found["ok"]), (0, &true.into()), "{found} {talk}");
+    assert_eq!(found["money"]["found_minor"], 12_000_000);
+    assert_eq!(found["not_seen"], serde_json::json!([]));
+    good(stage.scene.cluster.kill(Service::Bank("Kotak".parse().expect("a bank name"))));
+    let (code, found, talk) = online();
+    assert_eq!((code, &found["ok"]), (0, &true.into()), "{found} {talk}");
+    assert_eq!(found["money"]["expected_minor"], 10_000_000);
+    let not_seen = found["not_seen"].as_array().expect("a list");
+    assert!(not_seen.len() == 1 && not_seen[0].to_string().contains("Kotak"), "{found}");
+}
+
 #[test]
 fn an_audit_names_a_bank_whose_journal_lost_its_end_with_6() {
     let mut stage = Stage::begin();

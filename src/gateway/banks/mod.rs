@@ -130,7 +130,7 @@ impl Broken {
 }
 
 /// A failed call, told to its innermost cause.
-fn told(status: &tonic::Status) -> String {
+pub(super) fn told(status: &tonic::Status) -> String {
     use std::error::Error;
     match status.source() {
         Some(source) => crate::errors::chain(source),
