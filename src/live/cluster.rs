@@ -36,6 +36,10 @@ pub struct Cluster {
     home: Home,
     config: Config,
     directory: Option<TempDir>,
+    /// Services that read a configuration of their own.
+    configured: BTreeMap<Service, PathBuf>,
+    /// Services that are started by another program, and its arguments before theirs.
+    wrapped: BTreeMap<Service, Vec<OsString>>,
 }
 
 impl Cluster {
@@ -61,7 +65,25 @@ impl Cluster {
         adjust(&mut config);
         init::init(&home, &config, &users::parse(EMBEDDED, "the built-in users.json")?)?;
         let (running, directory) = (BTreeMap::new(), Some(directory));
-        Ok(Self { running, program: program.to_owned(), home, config, directory })
+        let (program, configured) = (program.to_owned(), BTreeMap::new());
+        let wrapped = BTreeMap::new();
+        Ok(Self { running, program, home, config, directory, configured, wrapped })
+    }
+
+    /// From its next start `service` is started by `wrapper`, whose last argument is to be the
+    /// program, and which must leave it the process id: a tracer. Empty: by itself again.
+    pub fn wrap(&mut self, service: Service, wrapper: Vec<OsString>) {
+        self.wrapped.insert(service, wrapper);
+    }
+
+    /// From its next start `service` reads this configuration instead of the home's.
+    pub fn configure(&mut self, service: Service, config: &Config) -> Result<(), Failure> {
+        let name = format!("{}.toml", service.file_stem());
+        let file = self.home.root().with_file_name(name);
+        std::fs::write(&file, config.to_toml())
+            .map_err(|error| Failure::unexpected("write a configuration", &error))?;
+        self.configured.insert(service, file);
+        Ok(())
     }
 
     pub fn home(&self) -> &Home {
@@ -114,8 +136,12 @@ impl Cluster {
         if let Some(point) = crash_at {
             role.extend(["--crash-at".into(), point.into()]);
         }
+        if let Some(file) = self.configured.get(&service) {
+            role.extend(["--config".into(), file.into()]);
+        }
         self.running.remove(&service);
-        let process = self.run(&service.file_stem(), &self.home, role)?;
+        let wrapper = self.wrapped.get(&service).map_or(&[][..], Vec::as_slice);
+        let process = self.run_under(wrapper, &service.file_stem(), &self.home, role)?;
         self.running.insert(service, process);
         Ok(())
     }
@@ -127,6 +153,16 @@ impl Cluster {
         home: &Home,
         subcommand: Vec<OsString>,
     ) -> Result<Process, Failure> {
+        self.run_under(&[], name, home, subcommand)
+    }
+
+    fn run_under(
+        &self,
+        wrapper: &[OsString],
+        name: &str,
+        home: &Home,
+        subcommand: Vec<OsString>,
+    ) -> Result<Process, Failure> {
         let global: [OsString; 5] = [
             "--home".into(),
             home.root().into(),
@@ -134,9 +170,12 @@ impl Cluster {
             "--color".into(),
             "never".into(),
         ];
-        let arguments: Vec<_> = global.into_iter().chain(subcommand).collect();
+        let own = global.into_iter().chain(subcommand);
+        let mut words: Vec<_> = wrapper.to_vec();
+        words.push(self.program.clone().into());
+        words.extend(own);
         let talk = home.logs().join(format!("{name}.stderr"));
-        Process::start(name.to_owned(), &self.program, &arguments, talk)
+        Process::start(name.to_owned(), Path::new(&words[0]), &words[1..], talk)
     }
 
     /// Waits until `service` accepts.

@@ -128,6 +128,14 @@ impl Asked {
     }
 }
 
+/// An account at a record of its bank's journal.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Balance {
+    pub posted_minor: i64,
+    pub held_minor: i64,
+    pub as_of_lsn: u64,
+}
+
 /// The account of the demo's clientN.
 pub fn account(number: u32) -> AccountNumber {
     format!("1000000000{number:04}").parse().expect("fourteen digits")
@@ -227,10 +235,19 @@ impl Payer {
         heard
     }
 
-    /// What is posted on the account, by its bank's word; `None` while it cannot be asked.
-    pub fn balance_minor(&mut self) -> Option<i64> {
+    /// What is on the account, by its bank's word; `None` while it cannot be asked.
+    pub fn balance(&mut self) -> Option<Balance> {
         let told = self.runtime.block_on(self.session.balance());
-        told.ok().map(|balance| balance.balance_minor)
+        told.ok().map(|told| Balance {
+            posted_minor: told.balance_minor,
+            held_minor: told.held_minor,
+            as_of_lsn: told.as_of_lsn,
+        })
+    }
+
+    /// What is posted on it.
+    pub fn balance_minor(&mut self) -> Option<i64> {
+        self.balance().map(|balance| balance.posted_minor)
     }
 
     /// Asks for every id again until each has a final answer, and once more. Fails when an answer

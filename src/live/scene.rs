@@ -11,8 +11,9 @@ use super::process::LOOK_EVERY;
 use crate::config::Config;
 use crate::errors::{Exit, Failure};
 use crate::home::Service;
-use crate::inspect::audit::{self, Findings};
+use crate::inspect::audit::{self, Findings, Money};
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -43,6 +44,34 @@ pub struct Settled {
     /// From the last restart until nothing was in doubt and nothing held.
     pub settled: Duration,
     pub payments: u64,
+    pub money: Money,
+}
+
+/// Something that happened in a scene.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Moment {
+    /// Since the cluster was begun.
+    pub at_ms: u64,
+    pub kind: What,
+    pub what: String,
+}
+
+/// What kind of thing.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// All run, and are sound.
+    Begun,
+    /// The fault that the drill is about.
+    Fault,
+    /// It is undone, or what it took is started again.
+    Restart,
+    /// What was started again serves again.
+    Recovered,
+    /// Nothing is in doubt and nothing held.
+    Settled,
+    /// The logs agree and the money is there.
+    Audited,
 }
 
 /// A cluster and two of its clients: client1 at HDFC and client2 at ICICI.
@@ -54,6 +83,8 @@ pub struct Scene {
     ids: u32,
     last: Option<String>,
     since: Instant,
+    began: Instant,
+    moments: Vec<Moment>,
 }
 
 impl Scene {
@@ -67,19 +98,35 @@ impl Scene {
         let payers = [1, 2].map(|number| Payer::new(cluster.home(), number));
         let payers = payers.into_iter().collect::<Result<_, _>>()?;
         let draws = wal::splitmix::SplitMix64::new(place.seed);
-        Ok(Self { cluster, payers, draws, ids: 0, last: None, since: Instant::now() })
+        let (since, began) = (Instant::now(), Instant::now());
+        Ok(Self { cluster, payers, draws, ids: 0, last: None, since, began, moments: Vec::new() })
+    }
+
+    /// Writes down what happens now.
+    pub fn mark(&mut self, kind: What, what: impl Into<String>) {
+        let at_ms = self.began.elapsed().as_millis() as u64;
+        self.moments.push(Moment { at_ms, kind, what: what.into() });
+    }
+
+    /// All that was written down.
+    pub fn moments(&self) -> &[Moment] {
+        &self.moments
     }
 
     /// Starts everything.
     pub fn begin(&mut self) -> Result<(), Failure> {
-        self.cluster.start_all()
+        self.cluster.start_all()?;
+        self.mark(What::Begun, "all services are ready");
+        Ok(())
     }
 
     /// Starts everything, with one service that will die at a point.
     pub fn begin_armed(&mut self, victim: Service, crash_at: &str) -> Result<(), Failure> {
         self.cluster.spawn(victim, Some(crash_at))?;
         self.cluster.start_all()?;
-        self.cluster.wait_ready(victim)
+        self.cluster.wait_ready(victim)?;
+        self.mark(What::Begun, format!("all services are ready, {victim} to die {crash_at}"));
+        Ok(())
     }
 
     /// One of `count`, by the seed.
@@ -184,6 +231,7 @@ impl Scene {
         };
         let status = self.cluster.wait_ended(victim, DEATH_MAX).map_err(missed)?;
         if status.signal() == Some(Signal::SIGKILL as i32) {
+            self.mark(What::Fault, format!("{victim} is dead of SIGKILL"));
             return Ok(());
         }
         let what = format!("{victim} was to die of SIGKILL, and ended with {status}");
@@ -192,23 +240,25 @@ impl Scene {
 
     /// Starts `service` again; says how long its recovery took. Settling is counted from here.
     pub fn restart(&mut self, service: Service) -> Result<Duration, Failure> {
+        self.mark(What::Restart, format!("{service} is started again"));
         let took = self.cluster.start(service, None)?;
         self.since = Instant::now();
+        self.mark(What::Recovered, format!("{service} has read its log and serves"));
         Ok(took)
     }
 
     /// Settling is counted from now.
     pub fn healed(&mut self) {
         self.since = Instant::now();
+        self.mark(What::Restart, "the fault is over");
     }
 
     /// The proof. Everything must be running; everything has stopped afterwards.
     pub fn conclude(&mut self) -> Result<Settled, Failure> {
-        for payer in &mut self.payers {
-            payer.settle(SETTLE_MAX)?;
-        }
+        self.settle_payers()?;
         let quiet = self.wait_quiet()?;
         let settled = self.since.elapsed();
+        self.mark(What::Settled, "every id is answered, nothing in doubt, nothing held");
         self.pay_for_sure()?;
         self.wait_quiet()?;
         self.check_money()?;
@@ -219,7 +269,19 @@ impl Scene {
             let what = format!("after a clean stop something is in doubt: {findings:?}");
             return Err(Failure::plain(Exit::Damaged, what));
         }
-        Ok(Settled { settled, payments: quiet.payments })
+        self.mark(What::Audited, "all logs agree, and every account has what the answers say");
+        Ok(Settled { settled, payments: quiet.payments, money: findings.money })
+    }
+
+    /// Every payer asks for every id until each has its final answer, all at the same time.
+    fn settle_payers(&mut self) -> Result<(), Failure> {
+        std::thread::scope(|scope| {
+            let payers = self.payers.iter_mut();
+            let settling: Vec<_> =
+                payers.map(|payer| scope.spawn(|| payer.settle(SETTLE_MAX))).collect();
+            let broken = || Failure::plain(Exit::Unexpected, "a payer broke down");
+            settling.into_iter().try_for_each(|done| done.join().unwrap_or_else(|_| Err(broken())))
+        })
     }
 
     /// Waits until nothing is in doubt and nothing is held.

@@ -94,7 +94,8 @@ fn an_audit_of_a_damaged_log_names_the_file_and_compares_nothing() {
 #[test]
 fn a_drill_tells_what_it_did_in_json_and_an_unknown_one_is_a_usage_error() {
     let _turn = Turn::take();
-    let home = Home::new("no-home-is-needed");
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = Home::new(directory.path().join("home"));
     let run = |arguments: &[&str]| ended(strife(&home, arguments).output().expect("ran"));
     let (code, listed, _) = run(&["drill", "list", "-o", "json"]);
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
@@ -106,6 +107,10 @@ fn a_drill_tells_what_it_did_in_json_and_an_unknown_one_is_a_usage_error() {
     let drill = &told["drills"][0];
     assert_eq!((&drill["victim"], &drill["ok"]), (&"gateway".into(), &true.into()));
     assert_eq!(drill["outcome"], "COMMITTED", "what was decided stands");
+    let (code, written, talk) = run(&["drill", "report", "-o", "json"]);
+    let written: Value = serde_json::from_str(&written).expect("JSON");
+    let page = fs::read_to_string(written["html"].as_str().expect("a path")).expect("a page");
+    assert!(code == 0 && page.contains("after-first-tell") && page.contains("--seed 5"), "{talk}");
     let (code, _, talk) = run(&["drill", "run", "after-lunch"]);
     assert_eq!(code, 2, "{talk}");
 }

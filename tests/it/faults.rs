@@ -1,6 +1,7 @@
 //! Faults beyond a crash, each as its drill: lost, torn and rotten files, and two of what there
 //! must be one of.
 
+use crate::support::edge::skipped;
 use crate::support::live::{Turn, place};
 use strife::live::drill;
 
@@ -59,4 +60,24 @@ fn a_bank_that_stands_still_holds_up_no_payment_of_others() {
 fn an_old_backup_is_refused_until_the_newest_copy_is_back() {
     assert_eq!(drilled("old-backup-gateway"), "REFUSED");
     assert_eq!(drilled("old-backup-bank"), "REFUSED");
+}
+
+#[test]
+fn a_directory_that_is_gone_is_made_again_from_the_others_with_every_answer_and_balance() {
+    assert_eq!(drilled("lost-gateway"), "REBUILT");
+    assert_eq!(drilled("lost-bank"), "REBUILT");
+}
+
+#[test]
+fn a_bank_that_nobody_can_reach_loses_nothing_and_holds_up_no_payment_of_others() {
+    assert_eq!(drilled("cut-off-bank"), "ABORTED");
+}
+
+#[test]
+fn a_bank_with_a_full_disk_declines_or_stops_and_goes_on_when_there_is_room() {
+    let outcome = drilled("full-disk-bank");
+    if outcome == "SKIPPED" {
+        return skipped("root");
+    }
+    assert!(["DECLINED", "STOPPED"].contains(&outcome.as_str()), "{outcome}");
 }

@@ -1,7 +1,7 @@
 //! Files that are lost, torn or rotten while their service is stopped, and a bank that stands
 //! still. Refuses to know what the files say: it knows where they end.
 
-use super::{Place, Scene, Stage, Told, Victim, broken, enter};
+use super::{Place, Scene, Stage, Told, Victim, What, broken, enter};
 use crate::errors::{Exit, Failure};
 use crate::home::Service;
 use crate::live::Heard;
@@ -104,6 +104,7 @@ fn view_lost(scene: &mut Scene, service: Service) -> Result<Told, Failure> {
     for file in lost.iter().filter(|file| file.exists()) {
         fs::remove_file(file).map_err(|error| Failure::unexpected("delete a view", &error))?;
     }
+    scene.mark(What::Fault, format!("the SQLite file of {service} is deleted"));
     let recovered = scene.restart(service)?;
     let settled = scene.conclude()?;
     if had && !database.exists() {
@@ -129,6 +130,7 @@ fn torn_tail(scene: &mut Scene, service: Service) -> Result<Told, Failure> {
     let file = OpenOptions::new().write(true).open(&segment);
     let written = file.and_then(|file| file.write_all_at(&torn, end + SECTOR));
     written.map_err(|error| Failure::unexpected("tear a write", &error))?;
+    scene.mark(What::Fault, format!("{service} is killed, with half a write behind its log's end"));
     let recovered = scene.restart(service)?;
     let kept = fs::read_dir(scene.cluster.home().quarantine(service));
     if kept.map_or(0, Iterator::count) == 0 {
@@ -147,7 +149,9 @@ fn flipped_bit(scene: &mut Scene, service: Service) -> Result<Told, Failure> {
         return Err(broken("the last segment holds no batch"));
     }
     flip(&segment, offset)?;
+    scene.mark(What::Fault, format!("a bit of the log of {service} flips"));
     refuses(scene, service, &segment)?;
+    scene.mark(What::Fault, format!("{service} has refused to start, naming file and offset"));
     flip(&segment, offset)?;
     let recovered = scene.restart(service)?;
     let settled = scene.conclude()?;
@@ -181,6 +185,7 @@ fn refuses(scene: &mut Scene, service: Service, segment: &std::path::Path) -> Re
 fn stands_still(scene: &mut Scene) -> Result<Told, Failure> {
     let service = Victim::PayeesBank.service();
     scene.cluster.signal(service, Signal::SIGSTOP)?;
+    scene.mark(What::Fault, format!("{service} stands still"));
     let heard = scene.pay();
     let died_of = scene.last_id();
     let others = scene.other_banks()?;

@@ -5,16 +5,20 @@
 //! drill is printed.
 
 mod crash;
+mod cut;
 mod damage;
+mod disk;
+mod lost;
 mod twins;
 
 pub use crash::Victim;
 
-use super::scene::{Place, Scene, Settled};
+use super::scene::{Moment, Place, Scene, Settled, What};
 use crate::errors::{Exit, Failure};
-use serde::Serialize;
+use crate::inspect::audit::Money;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A drill that can be run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +38,9 @@ enum Script {
     Crash(crash::Crash),
     Damage(damage::Damage),
     Twins(twins::Twins),
+    Lost(lost::Lost),
+    DiskFull,
+    CutOff,
 }
 
 /// What a script has to tell.
@@ -45,8 +52,11 @@ struct Told {
     settled: Settled,
 }
 
+/// How a script ends where it cannot be played: the tool that it misses.
+const SKIPPED: &str = "SKIPPED ";
+
 /// One line of the report.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Report {
     pub name: String,
     pub victim: String,
@@ -54,13 +64,26 @@ pub struct Report {
     pub outcome: String,
     pub recovered_ms: u64,
     pub settled_ms: u64,
+    /// When the fault struck and when it was undone, since the cluster was begun.
+    pub crashed_ms: Option<u64>,
+    pub restarted_ms: Option<u64>,
+    /// By the audit of all logs at the end; `None` where it did not come to that.
+    pub money: Option<Money>,
+    pub timeline: Vec<Moment>,
+    pub took_ms: u64,
     pub ok: bool,
+    /// The tool that was missing, where the drill was not run.
+    pub skipped: Option<String>,
     /// Why not; empty when all went well.
     pub problem: String,
     /// Where the home was left, when not all went well.
     pub home: Option<PathBuf>,
-    #[serde(skip)]
+    #[serde(skip, default = "done")]
     pub exit: Exit,
+}
+
+fn done() -> Exit {
+    Exit::Done
 }
 
 /// Every drill, in the order of a payment's life.
@@ -75,17 +98,26 @@ pub fn all() -> Vec<Drill> {
         shows,
         script,
     };
-    crashes.chain(damages).chain(twins).map(drill).collect()
+    let lost = lost::ALL.iter().map(|lost| (lost.words(), Script::Lost(*lost)));
+    let others = [(disk::words(), Script::DiskFull), (cut::words(), Script::CutOff)];
+    crashes.chain(damages).chain(twins).chain(lost).chain(others).map(drill).collect()
 }
 
 impl Drill {
     /// Runs it to its report. The home is left only where something went wrong.
     pub fn run(&self, place: &Place) -> Report {
-        let mut scene = None;
+        let (mut scene, began) = (None, Instant::now());
         let told = match self.script {
             Script::Crash(crash) => crash.run(place, &mut scene),
             Script::Damage(damage) => damage.run(place, &mut scene),
             Script::Twins(twins) => twins.run(place, &mut scene),
+            Script::Lost(lost) => lost.run(place, &mut scene),
+            Script::DiskFull => disk::run(place, &mut scene),
+            Script::CutOff => cut::run(place, &mut scene),
+        };
+        let timeline = scene.as_ref().map(|scene| scene.moments().to_vec()).unwrap_or_default();
+        let at = |kind: What| {
+            timeline.iter().find(|moment| moment.kind == kind).map(|moment| moment.at_ms)
         };
         let Self { name, victim, fault, .. } = self.clone();
         let report = Report {
@@ -95,7 +127,13 @@ impl Drill {
             outcome: String::new(),
             recovered_ms: 0,
             settled_ms: 0,
+            crashed_ms: at(What::Fault),
+            restarted_ms: at(What::Restart),
+            money: None,
+            timeline,
+            took_ms: began.elapsed().as_millis() as u64,
             ok: true,
+            skipped: None,
             problem: String::new(),
             home: None,
             exit: Exit::Done,
@@ -105,6 +143,12 @@ impl Drill {
                 outcome: told.outcome,
                 recovered_ms: told.recovered.as_millis() as u64,
                 settled_ms: told.settled.settled.as_millis() as u64,
+                money: Some(told.settled.money),
+                ..report
+            },
+            Err(failure) if failure.what.starts_with(SKIPPED) => Report {
+                outcome: "SKIPPED".to_owned(),
+                skipped: Some(failure.what.trim_start_matches(SKIPPED).to_owned()),
                 ..report
             },
             Err(failure) => Report {
@@ -131,6 +175,11 @@ type Stage = Option<Scene>;
 /// Sets the stage, and gives it out to be played on.
 fn enter<'a>(stage: &'a mut Stage, place: &Place) -> Result<&'a mut Scene, Failure> {
     Ok(stage.insert(Scene::set(place)?))
+}
+
+/// This script cannot be played here, for want of a tool.
+fn skipped(tool: &str) -> Failure {
+    Failure::plain(Exit::Done, format!("{SKIPPED}{tool}"))
 }
 
 /// An expectation of a script that was not met: an invariant is broken.

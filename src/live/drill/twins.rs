@@ -1,7 +1,7 @@
 //! Two of what there must be one of: gateways on one directory, on a copy of it, and directories
 //! that are older than what others remember of them.
 
-use super::{Place, Scene, Stage, Told, Victim, broken, enter};
+use super::{Place, Scene, Stage, Told, Victim, What, broken, enter};
 use crate::errors::{Exit, Failure};
 use crate::home::{Home, Service};
 use crate::live::{Cluster, Process};
@@ -88,6 +88,7 @@ fn same_directory(scene: &mut Scene) -> Result<Told, Failure> {
     let home = scene.cluster.home().clone();
     let second = scene.cluster.run("second", &home, vec!["gateway".into()])?;
     expect_end(second, Exit::Configuration, "is locked")?;
+    scene.mark(What::Fault, "a second gateway on the same directory has ended with 8");
     scene.pay_for_sure()?;
     scene.healed();
     let settled = scene.conclude()?;
@@ -97,6 +98,7 @@ fn same_directory(scene: &mut Scene) -> Result<Told, Failure> {
 fn copied_directory(scene: &mut Scene) -> Result<Told, Failure> {
     let copy = copied_home(&scene.cluster)?;
     let mut second = scene.cluster.run("second", &copy, vec!["gateway".into()])?;
+    scene.mark(What::Fault, "a second gateway is started on a copy");
     let until = Instant::now() + REFUSE_MAX;
     // Quiet until the banks have let one of them in. Traffic in just that instant can shut out
     // both, which is safe, and needs a rebuild.
@@ -152,6 +154,7 @@ fn stale_copy(scene: &mut Scene) -> Result<Told, Failure> {
     }
     let second = scene.cluster.run("second", &copy, vec!["gateway".into()])?;
     expect_end(second, Exit::Damaged, "record")?;
+    scene.mark(What::Fault, "a second gateway on an old copy has ended with 6");
     scene.healed();
     let settled = scene.conclude()?;
     Ok(Told { outcome: "COPY_REFUSED".to_owned(), recovered: Duration::ZERO, settled })
@@ -197,6 +200,7 @@ fn old_backup(scene: &mut Scene, service: Service) -> Result<Told, Failure> {
     scene.cluster.stop(service)?;
     fs::rename(&data, &newest).and_then(|()| fs::rename(&old, &data)).map_err(failed)?;
 
+    scene.mark(What::Fault, format!("{service} is started on an old backup"));
     scene.cluster.spawn(service, None)?;
     let status = scene.cluster.wait_ended(service, REFUSE_MAX)?;
     let said = scene.cluster.talk(service);
@@ -222,7 +226,7 @@ fn expect_end(mut process: Process, exit: Exit, saying: &str) -> Result<(), Fail
 }
 
 /// As `cp -r`: files as they are at that instant.
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -1,34 +1,23 @@
 //! `strife drill list | run`: real processes in temporary homes, killed at named instants.
 
-use super::Context;
+use super::bar;
+use crate::cli::Context;
 use crate::errors::{Exit, Failure};
 use crate::live::Place;
 use crate::live::drill::{self, Drill, Report};
-use clap::{Args, Subcommand};
+use crate::live::results::Results;
+use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Drills under way at once; each is a cluster of seven processes.
 const WORKERS_MAX: usize = 2;
 
 #[derive(Args, Debug)]
-pub(super) struct DrillArgs {
-    #[command(subcommand)]
-    command: DrillCommand,
-}
-
-#[derive(Subcommand, Debug)]
-enum DrillCommand {
-    /// List every drill: its victim, its fault, what it shows
-    List,
-    /// Run drills, each in a cluster and a home of its own
-    Run(RunArgs),
-}
-
-#[derive(Args, Debug)]
-struct RunArgs {
+pub(super) struct RunArgs {
     /// Which, as `strife drill list` names them
     #[arg(required_unless_present = "all")]
     names: Vec<String>,
@@ -38,7 +27,7 @@ struct RunArgs {
     /// Draw amounts and counts from this, to repeat a run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Make the temporary homes here
+    /// Make the temporary homes, and keep the results, here
     #[arg(long = "in", value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -51,21 +40,12 @@ struct Listed {
     shows: String,
 }
 
-#[derive(Serialize)]
-struct Summary {
-    ok: bool,
-    seed: u64,
-    drills: Vec<Report>,
+/// Where results are kept.
+pub(super) fn directory(given: Option<&Path>, context: &Context) -> PathBuf {
+    given.map_or_else(|| context.home.drills(), Path::to_owned)
 }
 
-pub(super) fn run(args: &DrillArgs, context: &Context) -> Result<(), Failure> {
-    match &args.command {
-        DrillCommand::List => list(context),
-        DrillCommand::Run(args) => run_some(args, context),
-    }
-}
-
-fn list(context: &Context) -> Result<(), Failure> {
+pub(super) fn list(context: &Context) -> Result<(), Failure> {
     let all: Vec<Listed> = drill::all()
         .into_iter()
         .map(|Drill { name, victim, fault, shows, .. }| Listed { name, victim, fault, shows })
@@ -91,30 +71,44 @@ fn chosen(args: &RunArgs) -> Result<Vec<Drill>, Failure> {
     args.names.iter().map(find).collect()
 }
 
-fn run_some(args: &RunArgs, context: &Context) -> Result<(), Failure> {
+pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     let drills = chosen(args)?;
     let seed = args.seed.unwrap_or_else(rand::random);
     let program = std::env::current_exe();
     let program = program.map_err(|error| Failure::unexpected("find this program", &error))?;
     let parent = args.directory.clone().unwrap_or_else(std::env::temp_dir);
     let place = Place { program, parent, seed };
+    let (began, now) = (Instant::now(), SystemTime::now());
+    let began_unix_ms = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     context.say(&format!("{} drills with --seed {seed}:", drills.len()));
-    let reports = run_all(&drills, &place, |report| tell(report, context))?;
-    let failed: Vec<_> = reports.iter().filter(|report| !report.ok).collect();
-    let (count, exit) = (failed.len(), failed.iter().map(|report| report.exit).max());
-    let summary = Summary { ok: count == 0, seed, drills: reports };
-    print(&summary, context)?;
-    match exit {
-        None => Ok(()),
-        Some(exit) => {
-            let what = format!("{count} of {} drills failed", summary.drills.len());
-            let broken = summary.drills.iter().any(|drill| drill.exit == Exit::Damaged);
-            let exit = if broken { Exit::Damaged } else { exit };
-            Err(Failure::plain(exit, what)
-                .money("Each home was left where its drill says, with all logs.")
-                .todo(format!("Repeat one with: strife drill run NAME --seed {seed}")))
-        }
+    let bar = bar(drills.len() as u64, "{bar:40} {pos}/{len} drills, {elapsed}", context);
+    let told = run_all(&drills, &place, |report| {
+        bar.inc(1);
+        bar.suspend(|| tell(report, context))
+    });
+    bar.finish_and_clear();
+    let reports = told?;
+    let exit = reports.iter().filter(|report| !report.ok).map(|report| report.exit).max();
+    let results = Results {
+        ok: exit.is_none(),
+        seed,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        began_unix_ms,
+        took_ms: began.elapsed().as_millis() as u64,
+        drills: reports,
+    };
+    if args.directory.is_none() {
+        context.home.create()?;
     }
+    results.save(&directory(args.directory.as_deref(), context))?;
+    print(&results, context)?;
+    let Some(exit) = exit else { return Ok(()) };
+    let what = format!("{} of {} drills failed", results.counts().0, results.drills.len());
+    let broken = results.drills.iter().any(|drill| drill.exit == Exit::Damaged);
+    let exit = if broken { Exit::Damaged } else { exit };
+    Err(Failure::plain(exit, what)
+        .money("Each home was left where its drill says, with all logs.")
+        .todo(format!("Repeat one with: strife drill run NAME --seed {seed}")))
 }
 
 /// Runs some at a time; the reports come in the order of `drills`.
@@ -157,6 +151,9 @@ fn run_all(
 /// Progress: talk, and with jsonl the report itself.
 fn tell(report: &Report, context: &Context) -> Result<(), Failure> {
     let Report { name, outcome, recovered_ms, settled_ms, problem, .. } = report;
+    if let Some(tool) = &report.skipped {
+        context.say(&format!("SKIPPED {tool}: {name}"));
+    }
     let mark = if report.ok { "ok" } else { "FAILED" };
     context.say(&format!(
         "{mark:>6}  {name:<36} {outcome:<16} recovered {recovered_ms} ms, settled {settled_ms} ms"
@@ -169,19 +166,30 @@ fn tell(report: &Report, context: &Context) -> Result<(), Failure> {
     if context.output.is_lines() { context.output.one(report, String::new) } else { Ok(()) }
 }
 
-fn print(summary: &Summary, context: &Context) -> Result<(), Failure> {
+fn print(results: &Results, context: &Context) -> Result<(), Failure> {
     if context.output.is_lines() {
         return Ok(());
     }
     if !context.output.is_table() {
-        return context.output.one(summary, String::new);
+        return context.output.one(results, String::new);
     }
-    let header = ["DRILL", "VICTIM", "OUTCOME", "RECOVERED", "SETTLED", ""];
-    context.output.list("drills", &summary.drills, &header, |report| {
+    let header = ["DRILL", "CRASH", "RESTART", "RECOVERED", "OUTCOME", "MONEY", "SETTLED", ""];
+    context.output.list("drills", &results.drills, &header, |report| {
         let ms = |ms: u64| format!("{ms} ms");
-        let Report { name, victim, outcome, .. } = report.clone();
-        let mark = if report.ok { "ok" } else { "FAILED" };
+        let at = |at: Option<u64>| at.map_or_else(|| "-".to_owned(), ms);
+        let (crashed, restarted) = (at(report.crashed_ms), at(report.restarted_ms));
+        let money = match report.money {
+            Some(money) if money.found_minor == money.expected_minor => "all there".to_owned(),
+            Some(money) => format!("{} off", money.found_minor - money.expected_minor),
+            None => "-".to_owned(),
+        };
+        let Report { name, outcome, .. } = report.clone();
+        let mark = match (&report.skipped, report.ok) {
+            (Some(tool), _) => format!("SKIPPED {tool}"),
+            (None, true) => "ok".to_owned(),
+            (None, false) => "FAILED".to_owned(),
+        };
         let (recovered, settled) = (ms(report.recovered_ms), ms(report.settled_ms));
-        vec![name, victim, outcome, recovered, settled, mark.to_owned()]
+        vec![name, crashed, restarted, recovered, outcome, money, settled, mark]
     })
 }
