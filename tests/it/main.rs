@@ -12,6 +12,7 @@ mod client_cli;
 mod client_desk;
 mod client_failures;
 mod client_real;
+mod cuts;
 mod faults;
 mod foreign;
 mod identity;

@@ -1,7 +1,7 @@
 //! Rules of the protocol, each of which can be broken to see that the simulation notices.
 //!
 //! Only the feature `mutants` can break one, and only in the thread that asks for it. In any other
-//! build [`is`] is `false` at compile time, and nothing of this is left.
+//! build `is` is `false` at compile time, and nothing of this is left.
 
 macro_rules! mutants {
     ($($mutant:ident $name:literal $meaning:literal,)*) => {
