@@ -75,7 +75,7 @@ fn the_same_seed_is_the_same_run() {
 fn seeds_that_once_failed_do_not_fail_again() {
     let seeds = [
         12, 27, 36, 71, 112, 144, 307, 827, 855, 1_026, 1_553, 1_937, 2_205, 2_236, 2_703, 4_908,
-        5_302,
+        5_302, 16_419,
     ];
     for seed in seeds {
         let run = run(seed, Protocol::Ours, &Options::default());

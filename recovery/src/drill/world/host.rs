@@ -50,7 +50,10 @@ impl<G: GatewayService, B: BankService> Host<World<'_, G, B>> for Gateways {
 
     fn learn(world: &mut World<'_, G, B>, index: usize, fact: &GatewayFact) {
         if G::PROMISES {
-            let judged = world.truth.gateway_fact(world.line_of[index], fact);
+            let line = world.line_of[index];
+            let others = world.names.iter().zip(&world.drivers).filter(|(_, by)| **by != line);
+            let lost: Vec<_> = others.map(|(name, _)| *name).collect();
+            let judged = world.truth.gateway_fact(line, &lost, fact);
             world.judge(judged);
         }
     }

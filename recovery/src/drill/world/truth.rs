@@ -99,20 +99,34 @@ impl Truth {
         }
     }
 
-    pub(super) fn gateway_fact(&mut self, gateway: usize, fact: &GatewayFact) -> Judged {
+    /// `lost`: banks that obey another line by now. A decision that a crash had left in the page
+    /// cache may come to light after a copy of the directory has undone what it is about; nobody
+    /// was told of it, and these banks will not hear it.
+    pub(super) fn gateway_fact(
+        &mut self,
+        gateway: usize,
+        lost: &[BankName],
+        fact: &GatewayFact,
+    ) -> Judged {
         match fact {
             GatewayFact::Began(began) => {
                 self.line(gateway).begun.insert(began.payment, began.order.clone());
                 Ok(())
             }
             GatewayFact::Decided(decided) => {
-                self.decided(gateway, decided.payment, decided.decision)
+                self.decided(gateway, lost, decided.payment, decided.decision)
             }
             _ => Ok(()),
         }
     }
 
-    fn decided(&mut self, gateway: usize, payment: GlobalId, decision: Decision) -> Judged {
+    fn decided(
+        &mut self,
+        gateway: usize,
+        lost: &[BankName],
+        payment: GlobalId,
+        decision: Decision,
+    ) -> Judged {
         let order = self.line(gateway).begun.get(&payment).cloned();
         let order = order.ok_or_else(|| format!("{payment} was decided and never begun"))?;
         if self.line(gateway).decided.insert(payment, decision).is_some() {
@@ -128,7 +142,7 @@ impl Truth {
             let held = kept.is_some_and(|kept| {
                 kept.state == HoldState::Held && kept.reference == Some(order.reference)
             });
-            if !held && !self.doubted.contains(&bank) {
+            if !held && !lost.contains(&bank) && !self.doubted.contains(&bank) {
                 let state = kept.map_or(HoldState::Unknown, |kept| kept.state);
                 return Err(format!("{payment} commits while {bank} has it {state:?}"));
             }
