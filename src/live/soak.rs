@@ -54,9 +54,12 @@ pub struct Summary {
     /// Told COMMITTED, and told ABORTED, in the end.
     pub acked: u64,
     pub aborted: u64,
-    /// Ids whose first call was told no outcome, and how many of them have one now.
+    /// Ids of which a client could not know whether they had gone through, and how many have an
+    /// answer now.
     pub unknown: u64,
     pub resolved: u64,
+    /// Calls that were refused or not sent, because somebody was away: nothing was begun by them.
+    pub put_off: u64,
     /// From the first call for an id to its first final answer, at the longest.
     pub longest_settle_ms: u64,
     /// From the last fault until nothing was in doubt and nothing held.
@@ -93,6 +96,7 @@ pub fn soak(place: &Place, plan: &Plan, tell: &dyn Fn(Progress)) -> Result<Summa
         aborted: 0,
         unknown: 0,
         resolved: 0,
+        put_off: 0,
         longest_settle_ms: 0,
         healed_ms: 0,
         history: Checked::default(),
@@ -188,7 +192,11 @@ fn count(payers: &[Payer], calls: &[Call], began: Instant, summary: &mut Summary
     for payer in payers {
         for (id, asked) in payer.asked() {
             summary.payments += 1;
-            let doubtful = asked.heard.first().is_none_or(|heard| !heard.is_final());
+            let doubtful =
+                asked.heard.iter().any(|heard| matches!(heard, Heard::Unknown(_) | Heard::Pending));
+            let put_off =
+                |heard: &&Heard| matches!(heard, Heard::Refused { .. } | Heard::NotSent(_));
+            summary.put_off += asked.heard.iter().filter(put_off).count() as u64;
             summary.unknown += u64::from(doubtful);
             let Some(answer) = asked.answer() else { continue };
             summary.resolved += u64::from(doubtful);
@@ -220,7 +228,8 @@ fn client(
         let told = if draws.below(5) == 0 {
             payer.balance().map(Told::Balance)
         } else {
-            let again = !open.is_empty() && draws.below(2) == 0;
+            // What is open comes first, as it would for a person.
+            let again = !open.is_empty() && draws.below(4) > 0;
             let id = if again {
                 open.swap_remove(draws.below(open.len() as u64) as usize)
             } else {
@@ -249,7 +258,7 @@ fn pay(payer: &mut Payer, draws: &mut SplitMix64, id: String, open: &mut Vec<Str
     });
     let heard = payer.pay(&id, payee, amount_minor);
     if matches!(heard, Heard::Refused { .. } | Heard::NotSent(_)) {
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(LOOK_EVERY * 5);
     }
     if !heard.is_final() {
         open.push(id.clone());

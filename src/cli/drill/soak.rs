@@ -66,6 +66,7 @@ fn text(summary: &Summary) -> String {
     }
     let _ = writeln!(text, "payments    {payments}: {acked} committed, {aborted} aborted");
     let _ = writeln!(text, "unknown     {unknown} at first, {resolved} of them resolved");
+    let _ = writeln!(text, "put off     {} calls, refused or not sent", summary.put_off);
     let _ = writeln!(text, "settled     the last after {} ms", summary.longest_settle_ms);
     let _ = writeln!(text, "healed      {} ms after the last fault", summary.healed_ms);
     let _ = writeln!(

@@ -16,19 +16,19 @@ h1 { margin: 0; font-size: 1.5rem; } .sum { color: var(--muted); margin: .3rem 0
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: .35rem .6rem .35rem 0; vertical-align: top; }
 th { font-weight: 600; border-bottom: 1px solid var(--rail); }
-tr.drill td { border-top: 1px solid var(--rail); } td.num { font-variant-numeric: tabular-nums; }
+tr.drill td { border-top: 1px solid var(--rail); } td.num { font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
 td.fault { color: var(--muted); padding-top: 0; }
 .line { position: relative; height: 1.1rem; margin: .1rem 0 .6rem; }
 .line .rail { position: absolute; left: 0; right: 0; top: .5rem; height: 2px;
   background: var(--rail); }
 .line .out { position: absolute; top: .42rem; height: 6px; border-radius: 3px;
   background: var(--fault); opacity: .35; }
-.line .dot { position: absolute; top: .2rem; width: 11px; height: 11px; border-radius: 50%;
-  margin-left: -5px; background: var(--muted); }
+.dot { background: var(--muted); width: 11px; height: 11px; border-radius: 50%; }
+.line .dot { position: absolute; top: .2rem; margin-left: -5px; }
 .dot.fault { background: var(--fault); } .dot.restart { background: var(--restart); }
 .dot.recovered, .dot.settled, .dot.audited { background: var(--good); }
-.key .dot { position: static; display: inline-block; margin: 0 .3rem 0 .9rem; width: 11px;
-  height: 11px; border-radius: 50%; background: var(--muted); }
+.key .dot { display: inline-block; margin: 0 .3rem 0 .9rem; }
 details { color: var(--muted); } details li { list-style: none; }
 details span { font-variant-numeric: tabular-nums; display: inline-block; min-width: 5rem; }
 ";
@@ -76,7 +76,7 @@ fn row(page: &mut String, drill: &Report) {
     let money = drill.money.map_or("\u{2013}".to_owned(), |money| {
         let found = i64::try_from(money.found_minor).map_or_else(|_| String::new(), major);
         if money.found_minor == money.expected_minor {
-            format!("{found}, all of it")
+            format!("{found}, all")
         } else {
             format!("{found}, not {}", money.expected_minor)
         }
