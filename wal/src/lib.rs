@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Reading order: [`frame`](BatchHeader) and `segment` are the bytes; [`scan`] tells a torn tail
-//! from rot, as a table; [`Opened`] applies it; [`Log`] writes; [`read`] looks on from outside.
+//! from rot, as a table; [`Opened`] applies it; [`Log`] writes; [`read`] looks on from outside,
+//! and [`mend`] puts back what a second copy has.
 //! [`Storage`] is the only door to a disk, and [`CrashDisk`] is the disk that fails on command.
 #![warn(missing_docs)]
 
@@ -25,6 +26,7 @@ mod error;
 mod frame;
 mod log;
 mod lsn;
+pub mod mend;
 mod open;
 mod options;
 pub mod read;

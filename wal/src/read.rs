@@ -26,13 +26,15 @@ const LOOKS_MAX: usize = 4_096;
 pub(crate) struct Files<'a, S: Storage> {
     storage: &'a S,
     names: Vec<String>,
+    /// Told of every read, with the bytes it brought.
+    heard: Option<&'a mut dyn FnMut(u64)>,
 }
 
 impl<'a, S: Storage> Files<'a, S> {
     pub(crate) fn list(storage: &'a S) -> Result<Self, Fault> {
         let mut names = told(storage, "list", DIRECTORY, storage.list(DIRECTORY))?;
         names.retain(|name| is_segment(name));
-        Ok(Self { storage, names })
+        Ok(Self { storage, names, heard: None })
     }
 }
 
@@ -52,7 +54,11 @@ impl<S: Storage> Segments for Files<'_, S> {
     fn read(&mut self, index: usize, len: u64) -> Result<Cow<'_, [u8]>, Fault> {
         let path = format!("{DIRECTORY}/{}", self.names[index]);
         let bytes = self.storage.open(&path).and_then(|file| read_up_to(&file, len));
-        told(self.storage, "read", &path, bytes).map(Cow::Owned)
+        let bytes = told(self.storage, "read", &path, bytes)?;
+        if let Some(heard) = &mut self.heard {
+            heard(bytes.len() as u64);
+        }
+        Ok(Cow::Owned(bytes))
     }
 }
 
@@ -83,7 +89,20 @@ pub fn identity<S: Storage>(storage: &S) -> Result<Option<crate::Identity>, Read
 /// Beside a live writer a batch may be seen half copied, or a segment without its new successor;
 /// what seems wrong is therefore looked at again until it stays as it is.
 pub fn survey<S: Storage>(storage: &S, witnessed: Option<Lsn>) -> Result<Survey, ReadError> {
-    let once = || survey::survey(&mut files(storage)?, witnessed).map_err(ReadError::Io);
+    survey_heard(storage, witnessed, &mut |_| {})
+}
+
+/// As [`survey`]; `heard` is told of every read, with its bytes: for whoever shows progress.
+pub fn survey_heard<S: Storage>(
+    storage: &S,
+    witnessed: Option<Lsn>,
+    heard: &mut dyn FnMut(u64),
+) -> Result<Survey, ReadError> {
+    let mut once = || {
+        let mut files = files(storage)?;
+        files.heard = Some(heard);
+        survey::survey(&mut files, witnessed).map_err(ReadError::Io)
+    };
     let mut seen = once()?;
     for _ in 0..LOOKS_MAX {
         if seen.first_unsound().is_none() {

@@ -11,6 +11,7 @@ mod faults;
 mod follow;
 mod format;
 mod hostile;
+mod mend;
 mod opening;
 mod support;
 mod table;
