@@ -6,10 +6,12 @@
 
 mod extend;
 mod logs;
+mod mended;
 mod offline;
 mod rebuild;
 
 pub use extend::{Added, extend};
+pub use mended::record as record_mended;
 pub use rebuild::{Rebuilt, bank as rebuild_bank, gateway as rebuild_gateway};
 
 use crate::certs;

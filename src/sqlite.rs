@@ -12,7 +12,7 @@
 mod batches;
 
 pub use batches::Batches;
-pub(crate) use batches::batches;
+pub(crate) use batches::{batches, batches_of};
 
 use crate::view::{
     Applied, Batch, Cause, Identity, OpenError, Peek, Verdict, ViewAhead, ViewError,

@@ -35,6 +35,7 @@ pub fn of_gateway(fact: &GatewayFact) -> Option<(Peer, Lsn)> {
         | GatewayFact::Started(_)
         | GatewayFact::Stopped(_)
         | GatewayFact::BankJoined(_)
+        | GatewayFact::LogMended(_)
         | GatewayFact::AccountListed(_)
         | GatewayFact::BankReplaced(_)
         | GatewayFact::Began(_)
@@ -59,6 +60,7 @@ pub fn of_bank(fact: &BankFact) -> Option<(Peer, Lsn)> {
         BankFact::Founded(_)
         | BankFact::BankStarted(_)
         | BankFact::BankStopped(_)
+        | BankFact::JournalMended(_)
         | BankFact::AccountOpened(_)
         | BankFact::GatewayReplaced(_)
         | BankFact::Forgot(_) => return None,

@@ -80,6 +80,7 @@ facts! {
         5 AccountListed,
         6 BankMet,
         7 BankReplaced,
+        8 LogMended,
         10 Began,
         11 Voted,
         12 Decided,
@@ -99,6 +100,7 @@ facts! {
         105 AccountOpened,
         106 Fenced,
         107 GatewayReplaced,
+        108 JournalMended,
         110 Held,
         111 Refused reshaped,
         112 Posted,
@@ -159,6 +161,19 @@ pub struct BankReplaced {
     pub bank: BankName,
     pub old: Lineage,
     pub new: Lineage,
+}
+
+/// A batch of the gateway's log was damaged, and was put back from its second copy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LogMended {
+    /// Sequence number of the segment, and where in it the batch starts.
+    pub segment: u64,
+    pub offset: u64,
+    pub first_lsn: u64,
+    /// 0 for a Mark, which was computed.
+    pub records: u32,
+    /// The damaged file's name in `quarantine/`.
+    pub kept: String,
 }
 
 /// A payment exists. Before this there is no outcome; after it there will be one.
@@ -266,6 +281,19 @@ pub struct Fenced {
 pub struct GatewayReplaced {
     pub old: Lineage,
     pub new: Lineage,
+}
+
+/// A batch of the bank's journal was damaged, and was put back from its second copy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JournalMended {
+    /// Sequence number of the segment, and where in it the batch starts.
+    pub segment: u64,
+    pub offset: u64,
+    pub first_lsn: u64,
+    /// 0 for a Mark, which was computed.
+    pub records: u32,
+    /// The damaged file's name in `quarantine/`.
+    pub kept: String,
 }
 
 /// Money set aside; the vote was yes. Carries the whole payment, so that any one log can tell it.

@@ -7,7 +7,8 @@
 //! holds), [`fact`] and [`record`] (what the logs hold), [`replay`] (a log folded into a state),
 //! [`witness`] (what each side knows of the other's log), [`cut`] (the latest instant that copies
 //! of all logs agree on), [`resolve`] (what a restart does, in words), [`audit`] (all logs against
-//! each other), [`drill`] (the promises broken on purpose).
+//! each other), [`explain`] (one payment as a diagram), [`drill`] (the promises broken on
+//! purpose).
 //!
 //! Nothing here can wait, send, read a clock, open a file or draw a random number: this crate takes
 //! no dependency that could, and its `clippy.toml` forbids what the standard library offers.
@@ -16,6 +17,7 @@ pub mod audit;
 pub mod bank;
 pub mod cut;
 pub mod drill;
+pub mod explain;
 pub mod fact;
 pub mod gateway;
 pub mod hold;

@@ -130,6 +130,7 @@ impl Survivors {
             BankFact::BankStarted(_)
             | BankFact::BankStopped(_)
             | BankFact::GatewayReplaced(_)
+            | BankFact::JournalMended(_)
             | BankFact::Forgot(_) => {}
         }
     }

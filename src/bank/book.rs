@@ -285,6 +285,7 @@ impl Fold<'_> {
             BankFact::Founded(_)
             | BankFact::BankStarted(_)
             | BankFact::BankStopped(_)
+            | BankFact::JournalMended(_)
             | BankFact::Fenced(_)
             | BankFact::GatewayReplaced(_) => {}
         }

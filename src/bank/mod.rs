@@ -139,6 +139,8 @@ fn recover(home: &Home, config: &Config, bank: BankName) -> Result<Start<State>,
         return Err(Failure::plain(Exit::Damaged, what).money("Nothing was served."));
     }
     report(bank, &started);
+    let (epoch, in_doubt) = (started.state.epoch(), started.state.open.len());
+    journal::note_recovery(&directory, &started, epoch, in_doubt);
     Ok(started)
 }
 

@@ -12,10 +12,13 @@ mod config;
 mod context;
 mod drill;
 mod errors;
+mod explain;
+mod in_doubt;
 mod init;
 mod output;
 mod queue;
 mod rebuild;
+mod recoveries;
 mod secret;
 mod serve;
 mod shell;
@@ -25,6 +28,7 @@ mod tx;
 mod up;
 mod users;
 mod view;
+mod wal;
 mod watch;
 mod who;
 
@@ -178,6 +182,8 @@ enum Command {
     // Looking: tx, wal.
     /// Look at one payment
     Tx(tx::TxArgs),
+    /// Read the logs: list, check, follow
+    Wal(wal::WalArgs),
     /// Compare the gateway's log with the banks' journals
     Audit(audit::AuditArgs),
 
@@ -220,6 +226,7 @@ impl Command {
             Self::History(args) => view::history(&args, context),
             Self::Queue(args) => queue::run(&args, context),
             Self::Tx(args) => tx::run(&args, context),
+            Self::Wal(args) => wal::run(args, context),
             Self::Rebuild(args) => rebuild::run(&args, context),
             Self::Backup(args) => backup::backup(&args, context),
             Self::Restore(args) => backup::restore(&args, context),
@@ -246,6 +253,7 @@ impl Command {
             | Self::History(_)
             | Self::Queue(_)
             | Self::Tx(_)
+            | Self::Wal(_)
             | Self::Rebuild(_)
             | Self::Backup(_)
             | Self::Restore(_)

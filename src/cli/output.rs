@@ -27,6 +27,10 @@ impl Output {
         Self { format }
     }
 
+    pub(super) fn format(self) -> Format {
+        self.format
+    }
+
     /// Whether a person reads it.
     pub(crate) fn is_table(self) -> bool {
         self.format == Format::Table

@@ -1,6 +1,6 @@
 //! `strife status`: what runs, asked one by one.
 
-use super::{Context, block_on};
+use super::{Context, block_on, recoveries};
 use crate::config::{Address, Config};
 use crate::errors::{Exit, Failure, explain};
 use crate::home::{Home, Party, Service};
@@ -18,7 +18,14 @@ use tonic_health::pb::health_client::HealthClient;
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
-pub(super) struct StatusArgs {}
+pub(super) struct StatusArgs {
+    /// Show instead what each start found in its log and how it settled what was in doubt
+    #[arg(long)]
+    recoveries: bool,
+    /// With --recoveries: the last N starts of each service
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "recoveries")]
+    last: usize,
+}
 
 /// One service.
 #[derive(Serialize)]
@@ -33,7 +40,10 @@ struct Row {
     detail: String,
 }
 
-pub(super) fn run(_args: &StatusArgs, context: &Context) -> Result<(), Failure> {
+pub(super) fn run(args: &StatusArgs, context: &Context) -> Result<(), Failure> {
+    if args.recoveries {
+        return recoveries::run(context, args.last);
+    }
     let config = context.config()?;
     context.home.open()?;
     let timeout = context.timeout.unwrap_or(PING_TIMEOUT);

@@ -1,5 +1,7 @@
-//! `strife tx show | watch`: what becomes of payments, as their payer may know it.
+//! `strife tx`: what became of one payment, as its payer may know it and as the logs saw it.
 
+use super::explain::{self, ExplainArgs};
+use super::in_doubt::{self, InDoubtArgs, ResolveArgs};
 use super::transfer::say;
 use super::watch::{self, WatchArgs};
 use super::who::Who;
@@ -25,12 +27,21 @@ enum TxCommand {
     },
     /// Follow your payments as they become final
     Watch(WatchArgs),
+    /// Draw one payment as all logs saw it: who wrote what, and when it was fixed
+    Explain(ExplainArgs),
+    /// List the payments that are not over, and what each waits for
+    InDoubt(InDoubtArgs),
+    /// Show the evidence of all logs on one payment, and the only safe thing to do about it
+    Resolve(ResolveArgs),
 }
 
 pub(super) fn run(args: &TxArgs, context: &Context) -> Result<(), Failure> {
     match &args.command {
         TxCommand::Show { id, who } => show(id, who, context),
         TxCommand::Watch(args) => watch::run(args, context),
+        TxCommand::Explain(args) => explain::run(args, context),
+        TxCommand::InDoubt(args) => in_doubt::list(args, context),
+        TxCommand::Resolve(args) => in_doubt::resolve(args, context),
     }
 }
 

@@ -353,6 +353,7 @@ fn note(fact: &GatewayFact, lsn: Lsn) {
         | GatewayFact::Stopped(_)
         | GatewayFact::BankJoined(_)
         | GatewayFact::BankReplaced(_)
+        | GatewayFact::LogMended(_)
         | GatewayFact::AccountListed(_)
         | GatewayFact::SessionOpened(_)
         | GatewayFact::SessionClosed(_) => {}

@@ -232,6 +232,11 @@ pub fn batches(path: &Path) -> Result<Batches, ViewError> {
     sqlite::batches(path)
 }
 
+/// What any view's second copy has of one segment of its log.
+pub fn batches_of(path: &Path, segment: u64) -> Result<Vec<wal::BatchImage>, ViewError> {
+    sqlite::batches_of(path, segment)
+}
+
 impl View for Mirror {
     fn applied_lsn(&self) -> u64 {
         self.file.applied_lsn()
@@ -316,6 +321,7 @@ impl Fold<'_> {
             | GatewayFact::BankJoined(_)
             | GatewayFact::BankMet(_)
             | GatewayFact::BankReplaced(_)
+            | GatewayFact::LogMended(_)
             | GatewayFact::SessionOpened(_)
             | GatewayFact::SessionClosed(_) => {}
         }

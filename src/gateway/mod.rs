@@ -219,7 +219,7 @@ fn recover(home: &Home, config: &Config) -> Result<Start<State>, Failure> {
         (epoch, Started { epoch, start_id, version: env!("CARGO_PKG_VERSION").to_owned() }.into())
     };
     let started = journal::open::<State>(&directory, options, peeked, points, |_, _| {}, begin)
-        .map_err(|error| error.failure("gateway", directory))?;
+        .map_err(|error| error.failure("gateway", directory.clone()))?;
     let torn = started.report.torn.as_ref().map_or(0, |torn| torn.bytes);
     tracing::info!(
         records = started.records,
@@ -229,6 +229,8 @@ fn recover(home: &Home, config: &Config) -> Result<Start<State>, Failure> {
         elapsed_ms = started.took.as_millis() as u64,
         "recovered: every id answers as before, and what is in doubt is settled with the banks"
     );
+    let (epoch, in_doubt) = (started.state.epoch(), started.state.open.len());
+    journal::note_recovery(&directory, &started, epoch, in_doubt);
     Ok(started)
 }
 

@@ -11,7 +11,7 @@
 //!
 //! Refuses to believe a log that is damaged: that is said first, with file and offset.
 
-mod mirror;
+pub(super) mod mirror;
 
 use crate::config::Config;
 use crate::errors::{Exit, Failure, chain};

@@ -86,6 +86,16 @@ pub(crate) fn batches(path: &Path) -> Result<Batches, ViewError> {
     Ok(Batches { connection, after: (0, -1), page: VecDeque::new() })
 }
 
+/// What the second copy at `path` has of one segment, by its sequence number.
+pub(crate) fn batches_of(path: &Path, segment: u64) -> Result<Vec<wal::BatchImage>, ViewError> {
+    let mut all = batches(path)?;
+    all.after = (signed(segment), -1);
+    let is_of = |image: &Result<wal::BatchImage, ViewError>| {
+        image.as_ref().map_or(true, |image| image.segment == segment)
+    };
+    all.take_while(is_of).collect()
+}
+
 impl Batches {
     fn fill(&mut self) -> Result<(), ViewError> {
         let sql = "SELECT segment, offset, first_lsn, salt, length, bytes FROM batches

@@ -118,6 +118,8 @@ impl State {
                 self.fences.remove(&fact.old).ok_or("a gateway that was not admitted")?;
                 self.fences.entry(fact.new).or_insert(None);
             }
+            // What it put back is in the journal, and was folded where it stands.
+            BankFact::JournalMended(_) => {}
             BankFact::Held(fact) => {
                 let order = &fact.order;
                 self.step(fact.payment, hold::Fact::Held, fact.heard)?;

@@ -161,6 +161,8 @@ impl State {
                 bank.witness = Some(fact.witness);
             }
             GatewayFact::BankReplaced(fact) => self.replace(fact)?,
+            // What it put back is in the log, and was folded where it stands.
+            GatewayFact::LogMended(_) => {}
             GatewayFact::Began(fact) => self.begin(fact, lsn, wall_ms)?,
             GatewayFact::Voted(fact) => {
                 self.heard(fact.bank, fact.bank_lsn)?;

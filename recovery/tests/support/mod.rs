@@ -76,7 +76,7 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
     let version = text(r, "0123.-rc", 20);
     let name = bank(&text(r, LETTERS, 32));
     let states = [HoldState::Posted, HoldState::Released, HoldState::Refused(reason(r))];
-    match r.below(14) {
+    match r.below(15) {
         0 => {
             let (cluster, lineage) = (Cluster(sixteen(r)), Lineage(sixteen(r)));
             Initialised { cluster, lineage }.into()
@@ -120,13 +120,17 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
             expires_ms: r.bits(),
         }
         .into(),
+        13 => {
+            let (segment, offset, first_lsn) = (r.bits(), r.bits(), r.bits());
+            LogMended { segment, offset, first_lsn, records: r.bits() as u32, kept: version }.into()
+        }
         _ => SessionClosed { token_sha256: thirty_two(r) }.into(),
     }
 }
 
 fn bank_fact(r: &mut SplitMix64) -> BankFact {
     let (payment, heard) = (global(r), heard(r));
-    match r.below(12) {
+    match r.below(13) {
         0 => Founded {
             cluster: Cluster(sixteen(r)),
             lineage: Lineage(sixteen(r)),
@@ -161,6 +165,11 @@ fn bank_fact(r: &mut SplitMix64) -> BankFact {
         7 => Posted { payment, heard }.into(),
         8 => Released { payment, heard }.into(),
         9 => Tombstoned { payment, heard }.into(),
+        11 => {
+            let (segment, offset, first_lsn) = (r.bits(), r.bits(), r.bits());
+            let (records, kept) = (r.bits() as u32, text(r, "0123.-rc", 20));
+            JournalMended { segment, offset, first_lsn, records, kept }.into()
+        }
         10 => GatewayReplaced { old: Lineage(sixteen(r)), new: Lineage(sixteen(r)) }.into(),
         _ => Forgot { through: payment }.into(),
     }

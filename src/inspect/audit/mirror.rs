@@ -10,19 +10,19 @@ use recovery::gateway::{Entry, State};
 use recovery::model::{Decision, Reference};
 use std::path::Path;
 
-pub(super) struct Compared {
-    pub(super) applied_lsn: Option<u64>,
-    pub(super) found: Vec<Found>,
+pub(in crate::inspect) struct Compared {
+    pub(in crate::inspect) applied_lsn: Option<u64>,
+    pub(in crate::inspect) found: Vec<Found>,
 }
 
 /// The mirror as it stands now. To be opened before the log is read: it must not be ahead of it.
 /// One that cannot be read is none; it is made again at the gateway's next start.
-pub(super) fn open(path: &Path) -> Option<Rows> {
+pub(in crate::inspect) fn open(path: &Path) -> Option<Rows> {
     if path.exists() { mirror::rows(path).ok() } else { None }
 }
 
 /// Compares what has been applied.
-pub(super) fn compare(rows: Option<Rows>, log: &State) -> Compared {
+pub(in crate::inspect) fn compare(rows: Option<Rows>, log: &State) -> Compared {
     let Some(rows) = rows else { return Compared { applied_lsn: None, found: Vec::new() } };
     let applied = rows.applied_lsn();
     let mut found = Vec::new();

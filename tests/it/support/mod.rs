@@ -4,3 +4,4 @@ pub(crate) mod cluster;
 pub(crate) mod edge;
 pub(crate) mod fake_gateway;
 pub(crate) mod live;
+pub(crate) mod logs;
