@@ -8,7 +8,7 @@ use super::moment::Moment;
 use crate::errors::{Exit, Failure, chain};
 use crate::home::Service;
 use recovery::model::Witness;
-use recovery::replay::{Fold, Replay};
+use recovery::replay::Replay;
 use recovery::{bank, gateway};
 use wal::read::{Cursor, FollowError, follow};
 use wal::{Lsn, Record};
@@ -69,10 +69,6 @@ impl State {
     }
 }
 
-fn empty<S: Fold>() -> Box<Replay<S>> {
-    Box::default()
-}
-
 impl Folded {
     /// Nothing is folded yet.
     pub fn new(source: &Source) -> Self {
@@ -81,7 +77,8 @@ impl Folded {
             Some(Service::Gateway | Service::Console) => false,
             None => first_kind(source).is_some_and(|kind| kind >= BANK_KINDS_FROM),
         };
-        let state = if is_bank { State::Bank(empty()) } else { State::Gateway(empty()) };
+        let state =
+            if is_bank { State::Bank(Box::default()) } else { State::Gateway(Box::default()) };
         Self { state, cursor: Cursor::default() }
     }
 

@@ -130,7 +130,7 @@ impl Banks {
             problem: String::new(),
         };
         match self.states.get(&bank) {
-            None => evidence.problem = "its journal is not there".to_owned(),
+            None => "its journal is not there".clone_into(&mut evidence.problem),
             Some(Err(why)) => evidence.problem.clone_from(why),
             Some(Ok(folded)) => {
                 let State::Bank(replay) = &folded.state else { return evidence };

@@ -105,7 +105,7 @@ impl Line {
 
     fn tell(&mut self, fact: &AnyFact, names: &mut Names, accounts: Accounts) {
         let told = tell(fact, accounts);
-        self.kind = name(fact).to_owned();
+        name(fact).clone_into(&mut self.kind);
         self.words = told.words;
         names.learn(fact);
         let known = told.payment.and_then(|payment| names.known.get(&payment));

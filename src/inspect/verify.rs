@@ -90,13 +90,12 @@ pub fn verify(
     depth: Depth,
     heard: &mut dyn FnMut(u64),
 ) -> Result<Vec<Checked>, Failure> {
-    let mut wanted = match named {
-        Some(name) => vec![Source::find(home, Some(name))?],
-        None => {
-            home_is_there(home)?;
-            let all = services(home).into_iter();
-            all.map(|service| Source::of(home, service)).collect::<Result<_, _>>()?
-        }
+    let mut wanted = if let Some(name) = named {
+        vec![Source::find(home, Some(name))?]
+    } else {
+        home_is_there(home)?;
+        let all = services(home).into_iter();
+        all.map(|service| Source::of(home, service)).collect::<Result<_, _>>()?
     };
     if depth == Depth::LogOnly {
         return wanted.iter().map(|source| check(source, None, &[], None, heard)).collect();

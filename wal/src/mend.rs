@@ -255,7 +255,7 @@ impl Mending {
 /// Keeps the damaged file as it is, under a name that no earlier one has.
 fn keep<S: Storage>(storage: &S, name: &str, bytes: &[u8]) -> Result<String, Fault> {
     let there = told(storage, "list", QUARANTINE, storage.list(QUARANTINE))?;
-    let free = (1_u32..).map(|n| format!("{name}.{n}.damaged")).find(|it| !there.contains(it));
+    let free = (1..=u32::MAX).map(|n| format!("{name}.{n}.damaged")).find(|it| !there.contains(it));
     let path = format!("{QUARANTINE}/{}", free.unwrap_or_else(|| format!("{name}.damaged")));
     fill(storage, &path, bytes, bytes.len() as u64)?;
     told(storage, "sync", QUARANTINE, storage.sync_dir(QUARANTINE))?;

@@ -118,10 +118,12 @@ pub(super) fn tail(args: TailArgs, context: &Context) -> Result<(), Failure> {
     let mut sheet = Sheet::new(format);
     listing.last(args.last, |line| sheet.line(&line))?;
     sheet.flush()?;
-    while args.follow {
+    if !args.follow {
+        return listing.finish();
+    }
+    loop {
         std::thread::sleep(LOOK_EVERY);
         listing.advance(|line| sheet.line(&line))?;
         sheet.flush()?;
     }
-    listing.finish()
 }
