@@ -48,7 +48,8 @@ fn text(findings: &Findings) -> String {
         let _ = writeln!(text, "not seen   {bank}");
     }
     for other in &findings.not_compared {
-        let _ = write!(text, "\n{}  not compared. By the gateway's log", other.bank);
+        let bank = &other.bank;
+        let _ = write!(text, "\n{bank}  not compared: its books are its own. By the gateway's log");
         for account in &other.accounts {
             let minor = money(account.expected_minor);
             let _ = write!(text, "\n  account {} holds {minor}", account.account_number);
