@@ -26,7 +26,7 @@ fn flip(file: &Path, byte: usize, bit: u64) {
 fn whichever_bit_of_a_log_is_flipped_verify_names_the_place() {
     let logs = Logs::write();
     let mut draws = SplitMix64::new(51);
-    for service in logs.services() {
+    for service in Logs::services() {
         let directory = logs.home.data(service);
         let whole = check(&directory, Depth::All);
         assert_eq!((whole.ok, whole.verdict), (true, "clean"));
@@ -159,7 +159,9 @@ fn a_hostile_log_gets_a_message_and_a_code_and_never_a_panic() {
     assert_eq!(verdict(&ran), 8, "{ran:?}");
     assert!(ran[2].2.contains("newer") || ran[2].2.contains("cannot be believed"), "{ran:?}");
     let (empty, segments) = copy("empty");
-    segments.iter().for_each(|segment| fs::remove_file(segment).expect("removed"));
+    for segment in &segments {
+        fs::remove_file(segment).expect("removed");
+    }
     assert_eq!(verdict(&read_with_everything(&empty)), 6);
     let (gap, segments) = copy("gap");
     fs::remove_file(&segments[2]).expect("removed");
@@ -229,12 +231,13 @@ fn outcomes(state: &str) -> std::collections::BTreeSet<String> {
     payments.chain(of("accounts").map(|it| it["balance_minor"].to_string())).collect()
 }
 
+type Damage = fn(&mut Vec<u8>);
+
 #[test]
 fn what_verify_prints_for_each_kind_of_damage_does_what_it_says() {
     let gateway = Service::Gateway;
     let hdfc = Service::Bank(bank("HDFC"));
     // Which log, which segment, what happens to it, and what is printed.
-    type Damage = fn(&mut Vec<u8>);
     let damages: [(Service, usize, Damage, &str); 8] = [
         (gateway, 3, |bytes| bytes[4096 + 90] ^= 4, "strife wal repair gateway"),
         (gateway, 5, |bytes| bytes[4096 + 90] ^= 4, "strife wal repair gateway"),

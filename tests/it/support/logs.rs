@@ -150,7 +150,7 @@ impl Logs {
         write_bank(&home.data(Service::Bank(bank("ICICI"))), "ICICI");
         write_gateway(&home.data(Service::Gateway));
         let logs = Self { _keep: keep, home };
-        for service in logs.services() {
+        for service in Self::services() {
             logs.make_view(service);
         }
         let none = logs.home.config_file();
@@ -160,7 +160,8 @@ impl Logs {
         logs
     }
 
-    pub(crate) fn services(&self) -> [Service; 3] {
+    /// Whose logs they are.
+    pub(crate) fn services() -> [Service; 3] {
         [Service::Gateway, Service::Bank(bank("HDFC")), Service::Bank(bank("ICICI"))]
     }
 
