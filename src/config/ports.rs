@@ -4,6 +4,8 @@ use super::{Address, Config};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How far a service's metrics port lies above its own.
 pub(super) const METRICS_OFFSET: u16 = 1_000;
@@ -64,7 +66,7 @@ const FREE_PORTS: Range<u16> = 10_000..32_000;
 
 fn free_port() -> io::Result<TcpListener> {
     const ATTEMPTS: usize = 100;
-    let attempt = || TcpListener::bind((Ipv4Addr::LOCALHOST, rand::random_range(FREE_PORTS)));
+    let attempt = || TcpListener::bind((Ipv4Addr::LOCALHOST, next_port()));
     let mut tried = attempt();
     for _ in 1..ATTEMPTS {
         match &tried {
@@ -73,6 +75,14 @@ fn free_port() -> io::Result<TcpListener> {
         }
     }
     tried
+}
+
+/// One after the other, from a random one on. A port is taken only when its service listens, and
+/// until then it is nobody else's in this process.
+fn next_port() -> u16 {
+    static GIVEN: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(rand::random()));
+    let count = u32::from(FREE_PORTS.end - FREE_PORTS.start);
+    FREE_PORTS.start + (GIVEN.fetch_add(1, Ordering::Relaxed) % count) as u16
 }
 
 /// The environment variable of a key.
@@ -99,11 +109,15 @@ mod tests {
     }
 
     #[test]
-    fn free_ports_are_all_different() {
-        let mut config = Config::standard().with_free_ports().expect("ports are free");
-        let all = config.addresses_mut();
-        let ports: BTreeSet<u16> = all.iter().map(|(_, address)| address.port()).collect();
-        assert_eq!(ports.len(), all.len());
+    fn free_ports_are_all_different_even_before_anybody_listens_there() {
+        let (mut ports, mut count) = (BTreeSet::new(), 0);
+        for _ in 0..50 {
+            let mut config = Config::standard().with_free_ports().expect("ports are free");
+            let all = config.addresses_mut();
+            count += all.len();
+            ports.extend(all.iter().map(|(_, address)| address.port()));
+        }
+        assert_eq!(ports.len(), count);
     }
 
     #[test]
