@@ -87,7 +87,7 @@ impl Twins {
 fn same_directory(scene: &mut Scene) -> Result<Told, Failure> {
     let home = scene.cluster.home().clone();
     let second = scene.cluster.run("second", &home, vec!["gateway".into()])?;
-    expect_end(second, Exit::Configuration, "is locked")?;
+    expect_end(second, Exit::Configuration, "locked")?;
     scene.mark(What::Fault, "a second gateway on the same directory has ended with 8");
     scene.pay_for_sure()?;
     scene.healed();
