@@ -5,7 +5,7 @@ use crate::home::Service;
 use recovery::cut::{Peer, Tail, Unit};
 use recovery::replay::{Fold, Replay};
 use std::path::{Path, PathBuf};
-use wal::read::{Cursor, FollowError, follow, follow_batches, survey};
+use wal::read::{Cursor, follow, follow_batches, survey};
 use wal::{Disk, Lsn};
 
 /// What a record rests on.
@@ -33,7 +33,7 @@ impl<S: Fold> Reading<S> {
         let mut replay = Replay::<S>::default();
         let mut cursor = Cursor::default();
         follow(&disk, &mut cursor, |record, _| replay.record(&record))
-            .map_err(|error| unreadable(service, &told(error)))?;
+            .map_err(|error| unreadable(service, &chain(&error)))?;
         Ok(Self { service, state: replay.state, directory, disk, cursor })
     }
 
@@ -61,7 +61,7 @@ impl<S: Fold> Reading<S> {
             tail.units.push(Unit { last, rests_on: needs });
             Ok::<_, recovery::record::DecodeError>(())
         });
-        read.map_err(|error| unreadable(self.service, &told(error)))?;
+        read.map_err(|error| unreadable(self.service, &chain(&error)))?;
         Ok(tail)
     }
 
@@ -91,14 +91,6 @@ pub(super) fn copy<S: Fold>(
             .todo("A service started meanwhile, which orders its log anew: say it again."));
     }
     Ok(reading)
-}
-
-fn told<E: std::error::Error + 'static>(error: FollowError<E>) -> String {
-    match error {
-        FollowError::Visitor(error) => chain(&error),
-        FollowError::Read(error) => chain(&error),
-        FollowError::Damaged(error) => chain(&error),
-    }
 }
 
 fn unreadable(service: Service, why: &str) -> Failure {

@@ -23,7 +23,7 @@ use recovery::replay::{Fold, Replay};
 use recovery::{bank, gateway};
 use serde::{Deserialize, Serialize};
 use wal::Disk;
-use wal::read::{Cursor, FollowError, follow, survey};
+use wal::read::{Cursor, follow, survey};
 
 /// What an audit of a home found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -103,14 +103,8 @@ impl<S: Fold> Reader<S> {
 
     fn catch_up(&mut self) -> Result<(), Failure> {
         let Self { disk, cursor, replay, .. } = self;
-        follow(disk, cursor, |record, _| replay.record(&record)).map_err(|error| {
-            let told = match error {
-                FollowError::Visitor(error) => chain(&error),
-                FollowError::Read(error) => chain(&error),
-                FollowError::Damaged(error) => chain(&error),
-            };
-            unreadable(self.service, &told)
-        })
+        follow(disk, cursor, |record, _| replay.record(&record))
+            .map_err(|error| unreadable(self.service, &chain(&error)))
     }
 }
 
