@@ -5,7 +5,7 @@
 //!   late is aborted, after the other bank has posted perhaps.
 //! - A bank "checks if it can process its part" and votes: the hold is in memory, and a restart
 //!   forgets it.
-//! - "If processed_transactions[id] == committed": an id that was aborted, or is under way, runs
+//! - `If processed_transactions[id] == committed`: an id that was aborted, or is under way, runs
 //!   again.
 //! - Statuses and balances are in SQLite: what is written is durable before it is answered.
 //!
