@@ -11,8 +11,12 @@
 
 mod caps;
 mod deadline;
+mod health;
+mod plain;
 
 pub use deadline::Deadline;
+pub use health::Health;
+pub use plain::{metrics, serve_plain};
 
 use crate::config::{Address, Limits};
 use crate::errors::{Exit, Failure, Reason};
@@ -52,6 +56,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the loop sleeps when the machine has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds the port of metrics, which the configuration calls `key`.
+pub async fn bind_plain(key: &str, address: &Address) -> Result<TcpListener, Failure> {
+    bind(address).await.map_err(|mut failure| {
+        failure.what = format!("{} ({key}, for metrics)", failure.what);
+        failure
+    })
+}
 
 /// Binds, or says who must make room.
 pub async fn bind(address: &Address) -> Result<TcpListener, Failure> {

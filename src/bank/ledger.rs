@@ -1,6 +1,7 @@
 //! The shell of the one owner of a bank's holds: callers in, answers out, one message a stream a
 //! turn.
 
+use super::meters::Meters;
 use crate::journal::{Mail, Mailbox, Owner, Shell};
 use crate::wire::{intro_to, report_to, v1};
 use recovery::bank::{Action, Balance, Input, Ledger, State, Ticket};
@@ -86,6 +87,7 @@ pub(super) struct LedgerShell {
     inquiries: mpsc::UnboundedSender<OpenHolds>,
     halted: mpsc::UnboundedSender<Unwelcome>,
     durable: Lsn,
+    meters: Meters,
 }
 
 impl LedgerShell {
@@ -93,6 +95,7 @@ impl LedgerShell {
         inquiries: mpsc::UnboundedSender<OpenHolds>,
         halted: mpsc::UnboundedSender<Unwelcome>,
         durable: Lsn,
+        meters: Meters,
     ) -> Self {
         Self {
             tickets: 0,
@@ -105,6 +108,7 @@ impl LedgerShell {
             inquiries,
             halted,
             durable,
+            meters,
         }
     }
 
@@ -178,6 +182,10 @@ impl Shell<Ledger> for LedgerShell {
 
     fn action_point(action: &Action) -> Option<Point> {
         point::bank_action(action)
+    }
+
+    fn count(&mut self, facts: &[BankFact], _first: Lsn) {
+        self.meters.count(facts);
     }
 
     fn act(&mut self, action: Action, _ledger: &Ledger) {

@@ -11,18 +11,20 @@
 pub mod book;
 mod inquiry;
 mod ledger;
+mod meters;
 mod service;
 
-use crate::accept;
+use crate::accept::{self, Health};
 use crate::config::Config;
 use crate::errors::{Exit, Failure, Reason};
-use crate::home::{Home, Party, Service};
-use crate::identity::IdentityLayer;
+use crate::home::{Home, Party, Service, notify};
+use crate::identity::{self, Gate, IdentityLayer};
 use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, fresh_start_id};
 use crate::tls;
 use crate::view;
 use crate::wire::v1::bank_service_server::BankServiceServer;
 use ledger::{LedgerBox, LedgerMail, LedgerOwner, LedgerShell};
+use meters::Meters;
 use recovery::bank::{Ledger, Settings, State};
 use recovery::drill::point::Point;
 use recovery::fact::BankStarted;
@@ -42,6 +44,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let clock = Clock::start();
+    identity::show_figures();
     let place = config.banks.get(&bank).filter(|place| !place.foreign).ok_or_else(|| {
         Failure::plain(Exit::Configuration, format!("strife.toml has no bank {bank} of ours")).todo(
             "Add a table [banks.NAME] with its address, or check the name: strife config show",
@@ -52,33 +55,49 @@ pub async fn run(
     let started = recover(home, config, bank)?;
     let book = attach_book(home, bank, &started)?;
     let listener = accept::bind(&place.address).await?;
+    let plain = meters::bind(bank, place).await?;
+    let health = Health::new(&["strife.v1.BankService"]).await;
 
     let (mailbox, mail) = LedgerBox::new();
     let (inquiries, asked) = mpsc::unbounded_channel();
     let (halted, mut halt) = mpsc::unbounded_channel();
     let start = started.state.start().expect("it has just started");
-    let shell = LedgerShell::new(inquiries, halted, started.durable.lsn());
+    let meters = Meters::new(&started.state);
+    let shell = LedgerShell::new(inquiries, halted, started.durable.lsn(), meters);
     let owner = own(started, &mailbox, shell, clock, book.feed.clone())?;
     let owner = spawn(owner, mail)?;
 
     let asking = inquiry::run(to_gateway, bank, start, asked, stop.clone());
     tokio::spawn(asking);
-    let service = service::Bank { name: bank, ledger: mailbox.clone(), clock, stop: stop.clone() };
-    let service = BankServiceServer::new(service)
-        .max_decoding_message_size(config.limits.batch_bytes)
-        .max_encoding_message_size(config.limits.batch_bytes);
-    let routes = tonic::service::Routes::new(service).into_axum_router();
-    let routes = IdentityLayer::certificates_only().layer(routes);
+    let closing = CancellationToken::new();
+    let stop_streams = closing.clone();
+    let service = service::Bank { name: bank, ledger: mailbox.clone(), clock, stop: stop_streams };
+    let page = meters::routes(home, bank, &mailbox, book.lag());
+    let routes = routes(service, config, &health);
+    health.serving().await;
     let announced = home.announce(Service::Bank(bank), &place.address)?;
     tracing::info!(%bank, address = %place.address, epoch = start.epoch, "serving");
 
-    let serving = accept::serve(listener, tls, &config.limits, routes, stop.clone());
+    let serving = async {
+        let serving = accept::serve(listener, tls, &config.limits, routes, closing.clone());
+        tokio::join!(serving, accept::serve_plain(plain, page, closing.clone()))
+    };
+    let end = async {
+        stop.cancelled().await;
+        notify::stopping();
+        health.draining().await;
+        health.close().await;
+        closing.cancel();
+        std::future::pending::<()>().await;
+    };
     let lost = tokio::select! {
-        () = serving => None,
+        _ = serving => None,
+        () = end => None,
         lost = halt.recv() => lost,
     };
     drop(announced);
     stop.cancel();
+    closing.cancel();
     mailbox.close();
     let ended = tokio::task::spawn_blocking(move || {
         let _ = owner.join();
@@ -86,6 +105,14 @@ pub async fn run(
     });
     let _ = ended.await;
     lost.map_or(Ok(()), |lost| Err(journal_lost(bank, &lost)))
+}
+
+fn routes(service: service::Bank, config: &Config, health: &Health) -> Gate<axum::Router> {
+    let service = BankServiceServer::new(service)
+        .max_decoding_message_size(config.limits.batch_bytes)
+        .max_encoding_message_size(config.limits.batch_bytes);
+    let routes = tonic::service::Routes::new(service).add_service(health.service());
+    IdentityLayer::certificates_only().layer(routes.into_axum_router())
 }
 
 fn attach_book(home: &Home, bank: BankName, started: &Start<State>) -> Result<Attached, Failure> {
@@ -145,6 +172,7 @@ fn recover(home: &Home, config: &Config, bank: BankName) -> Result<Start<State>,
 }
 
 fn report(bank: BankName, started: &Start<State>) {
+    metrics::gauge!("strife_recovery_seconds").set(started.took.as_secs_f64());
     let torn = started.report.torn.as_ref().map_or(0, |torn| torn.bytes);
     tracing::info!(
         %bank,

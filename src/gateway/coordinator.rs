@@ -2,7 +2,8 @@
 //! out.
 
 use super::banks::Outbound;
-use crate::journal::{Mail, Mailbox, Owner, Shell};
+use super::meters::{self, Meters};
+use crate::journal::{Mail, Mailbox, Owner, Shell, wall_ms};
 use crate::wire::{instruction_to, intro_to, v1};
 use recovery::drill::point::{self, Moment, Point};
 use recovery::fact::{GatewayFact, SessionOpened};
@@ -112,6 +113,10 @@ pub(super) enum Request {
         limit: usize,
         reply: oneshot::Sender<Vec<InDoubt>>,
     },
+    /// Figures that are not counted fact by fact.
+    Measure {
+        reply: oneshot::Sender<()>,
+    },
     Stop,
 }
 
@@ -153,12 +158,18 @@ pub(super) struct CoordinatorShell {
     gathered: Vec<Vec<Instruction>>,
     halted: Option<mpsc::UnboundedSender<Halt>>,
     durable: Lsn,
+    meters: Meters,
 }
 
 impl CoordinatorShell {
     /// `durable` is what the opening made durable: a bank is never told of less, or it would
     /// remember a start together with a record from before it.
-    pub(super) fn new(banks: usize, halted: mpsc::UnboundedSender<Halt>, durable: Lsn) -> Self {
+    pub(super) fn new(
+        banks: usize,
+        halted: mpsc::UnboundedSender<Halt>,
+        durable: Lsn,
+        meters: Meters,
+    ) -> Self {
         Self {
             tickets: 0,
             replies: HashMap::new(),
@@ -166,6 +177,7 @@ impl CoordinatorShell {
             gathered: vec![Vec::new(); banks],
             halted: Some(halted),
             durable,
+            meters,
         }
     }
 
@@ -262,6 +274,11 @@ impl Shell<Coordinator> for CoordinatorShell {
                 let _ = reply.send(in_doubt(coordinator, limit));
                 return None;
             }
+            Request::Measure { reply } => {
+                meters::measure(coordinator, wall_ms());
+                let _ = reply.send(());
+                return None;
+            }
             Request::Stop => Input::Stop,
         })
     }
@@ -276,6 +293,10 @@ impl Shell<Coordinator> for CoordinatorShell {
 
     fn note(&self, fact: &GatewayFact, lsn: Lsn) {
         note(fact, lsn);
+    }
+
+    fn count(&mut self, facts: &[GatewayFact], first: Lsn) {
+        self.meters.count(facts, first);
     }
 
     fn act(&mut self, action: Action, _coordinator: &Coordinator) {
@@ -301,6 +322,7 @@ impl Shell<Coordinator> for CoordinatorShell {
 
     fn flush(&mut self, durable: Lsn, coordinator: &Coordinator) {
         self.durable = durable;
+        self.meters.durable(durable);
         let start = coordinator.start();
         for index in 0..self.gathered.len() {
             if self.gathered[index].is_empty() {

@@ -13,17 +13,20 @@ pub mod auditor;
 mod banks;
 mod batches;
 mod coordinator;
+mod ending;
 mod inquiry;
+mod meters;
 pub mod mirror;
+mod page;
 mod service;
 mod sessions;
 mod watch;
 
-use crate::accept;
+use crate::accept::{self, Health};
 use crate::config::{self, Config};
 use crate::errors::{Exit, Failure, Reason};
 use crate::home::{Home, Party, Service};
-use crate::identity::{Gate, IdentityLayer};
+use crate::identity::{self, Gate, IdentityLayer};
 use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, fresh_start_id};
 use crate::tls;
 use crate::view;
@@ -32,7 +35,9 @@ use crate::wire::v1::admin_service_server::AdminServiceServer;
 use crate::wire::v1::coordinator_service_server::CoordinatorServiceServer;
 use crate::wire::v1::payment_gateway_server::PaymentGatewayServer;
 use banks::Bank;
-use coordinator::{CoordinatorBox, CoordinatorMail, CoordinatorOwner, CoordinatorShell, Request};
+use coordinator::{CoordinatorBox, CoordinatorMail, CoordinatorOwner, CoordinatorShell};
+use ending::Doors;
+use meters::Meters;
 use recovery::drill::point::Point;
 use recovery::fact::Started;
 use recovery::gateway::{Ack, Coordinator, Halt, Settings, State};
@@ -48,6 +53,7 @@ use tower::Layer;
 /// Recovers and serves the gateway until `stop`.
 pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Result<(), Failure> {
     let clock = Clock::start();
+    identity::show_figures();
     let public_tls = tls::server_of(home, Party::Server)?;
     let internal_tls = tls::server_of(home, Party::Gateway)?;
     let started = recover(home, config)?;
@@ -62,54 +68,86 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     let mirror = attach_mirror(home, &started)?;
     let public = accept::bind(&config.gateway.address).await?;
     let internal = accept::bind(&config.gateway.internal_address).await?;
+    let plain = accept::bind_plain("console.address", &config.console.address).await?;
+    let health = Doors::closed().await;
 
     let (mailbox, mail) = CoordinatorBox::new();
     let (halted, mut halt) = mpsc::unbounded_channel();
-    let shell = CoordinatorShell::new(banks.len(), halted, started.durable.lsn());
+    let meters = Meters::new(&started.state);
+    let shell = CoordinatorShell::new(banks.len(), halted, started.durable.lsn(), meters);
     let owner = spawn(own(started, config, &mailbox, shell, clock, mirror.feed.clone())?, mail)?;
     // What is in flight when a stop is asked for is finished over these.
     let hang_up = CancellationToken::new();
     for bank in banks.iter().cloned() {
         tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
-    let audited = auditor::Latest::default();
-    if let Some(every) = config.gateway.audit_every() {
-        let auditor = auditor::Auditor::new(home, config)?;
-        tokio::spawn(auditor::keep(auditor, every, audited.clone(), hang_up.clone()));
-    }
-    let shown = Shown { clock, mirror_lsn: Box::new(mirror.progress()), audited };
-    let outside = routes(config, &mailbox, &sessions, &banks, shown, &stop);
-    let inside = inquiry::Inquiry { coordinator: mailbox.clone(), banks };
-    let inside = Routes::new(CoordinatorServiceServer::new(inside)).into_axum_router();
-    let inside = IdentityLayer::certificates_only().layer(inside);
+    let page = page::routes(home, &mailbox, mirror.lag());
+    let closing = CancellationToken::new();
+    let audited = audit(home, config, &hang_up)?;
+    let mirror_lsn = Box::new(mirror.progress());
+    let shown = Shown { clock, mirror_lsn, audited };
+    let outside = routes(config, &mailbox, &sessions, &banks, shown, &closing, &health.outside);
+    let inside = inside(&mailbox, banks, &health.inside);
+    health.open().await;
     let announced = home.announce(Service::Gateway, &config.gateway.address)?;
     tracing::info!(address = %config.gateway.address, epoch, "serving");
 
+    let limits = ending::last_calls(&config.limits);
     let serving = async {
-        let outside = accept::serve(public, public_tls, &config.limits, outside, stop.clone());
-        let inside = accept::serve(internal, internal_tls, &config.limits, inside, stop.clone());
-        tokio::join!(outside, inside)
+        let outside = accept::serve(public, public_tls, &limits, outside, closing.clone());
+        let inside = accept::serve(internal, internal_tls, &limits, inside, closing.clone());
+        tokio::join!(outside, inside, accept::serve_plain(plain, page, closing.clone()))
     };
-    let begin_nothing = async {
+    let end = async {
         stop.cancelled().await;
-        mailbox.send(Request::Stop);
+        ending::drain(&health, &mailbox, config.limits.drain()).await;
+        closing.cancel();
         std::future::pending::<()>().await;
     };
     let halt = tokio::select! {
         _ = serving => None,
-        () = begin_nothing => None,
+        () = end => None,
         halt = halt.recv() => halt,
     };
     drop(announced);
-    stop.cancel();
+    closing.cancel();
     hang_up.cancel();
     mailbox.close();
+    finish(owner, mirror).await;
+    halt.map_or(Ok(()), |halt| Err(halted_by(&halt)))
+}
+
+/// All that was appended is on disk, and the mirror shows it.
+async fn finish(owner: JoinHandle<()>, mirror: Attached) {
     let ended = tokio::task::spawn_blocking(move || {
         let _ = owner.join();
         mirror.stop();
     });
     let _ = ended.await;
-    halt.map_or(Ok(()), |halt| Err(halted_by(&halt)))
+}
+
+/// Has the logs compared now and then, where that is wanted.
+fn audit(
+    home: &Home,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<auditor::Latest, Failure> {
+    let audited = auditor::Latest::default();
+    if let Some(every) = config.gateway.audit_every() {
+        let auditor = auditor::Auditor::new(home, config)?;
+        tokio::spawn(auditor::keep(auditor, every, audited.clone(), stop.clone()));
+    }
+    Ok(audited)
+}
+
+fn inside(
+    coordinator: &CoordinatorBox,
+    banks: Arc<Vec<Bank>>,
+    health: &Health,
+) -> Gate<axum::Router> {
+    let inquiry = inquiry::Inquiry { coordinator: coordinator.clone(), banks };
+    let routes = Routes::new(CoordinatorServiceServer::new(inquiry)).add_service(health.service());
+    IdentityLayer::certificates_only().layer(routes.into_axum_router())
 }
 
 /// What operators are shown beside the coordinator's own word.
@@ -135,6 +173,7 @@ fn routes(
     banks: &Arc<Vec<Bank>>,
     shown: Shown,
     stop: &CancellationToken,
+    health: &Health,
 ) -> Gate<axum::Router> {
     let Shown { clock, mirror_lsn, audited } = shown;
     let gateway = service::Gateway {
@@ -156,7 +195,9 @@ fn routes(
     let gateway = PaymentGatewayServer::new(gateway)
         .max_decoding_message_size(config.limits.message_bytes)
         .max_encoding_message_size(config.limits.message_bytes);
-    let mut routes = Routes::new(gateway).add_service(AdminServiceServer::new(admin));
+    let mut routes = Routes::new(gateway)
+        .add_service(AdminServiceServer::new(admin))
+        .add_service(health.service());
     if config.gateway.reflection {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -220,6 +261,7 @@ fn recover(home: &Home, config: &Config) -> Result<Start<State>, Failure> {
     };
     let started = journal::open::<State>(&directory, options, peeked, points, |_, _| {}, begin)
         .map_err(|error| error.failure("gateway", directory.clone()))?;
+    metrics::gauge!("strife_recovery_seconds").set(started.took.as_secs_f64());
     let torn = started.report.torn.as_ref().map_or(0, |torn| torn.bytes);
     tracing::info!(
         records = started.records,

@@ -10,6 +10,7 @@
 //! and `run/`, which are its own.
 
 mod certs;
+pub mod notify;
 mod run;
 
 pub use certs::Party;

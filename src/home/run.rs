@@ -52,8 +52,8 @@ impl Drop for RunFile {
 }
 
 impl Home {
-    /// Tells everyone that this process is `service` and accepts at `address`. Keep the answer for
-    /// as long as that is so.
+    /// Tells everyone, a service manager too, that this process is `service` and accepts at
+    /// `address`. Keep the answer for as long as that is so.
     pub fn announce(&self, service: Service, address: &Address) -> Result<RunFile, Failure> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let running = Running {
@@ -66,6 +66,7 @@ impl Home {
         let text = serde_json::to_string(&running)
             .map_err(|error| Failure::unexpected("write a run file", &error))?;
         write_private(&path, text.as_bytes())?;
+        super::notify::ready(&format!("{service} serves {address}"));
         Ok(RunFile { path })
     }
 

@@ -1,5 +1,6 @@
 //! The layer around all routes: certificate, then session, then the call, then one line about it.
 
+use super::meters;
 use super::rules::{self, Rule, Session};
 use super::session::{self, Authenticator, Principal};
 use super::{Caller, Role};
@@ -158,52 +159,19 @@ impl Seen {
         let code = status.as_ref().map_or(Code::Ok, Status::code);
         let reason = status.as_ref().and_then(errors::reason_of);
         let elapsed = self.began.elapsed();
-        let (service, method) =
-            self.rule.map_or(("unknown", "unknown"), |rule| (rule.service, rule.method));
-        metrics::counter!(
-            "grpc_server_handled_total",
-            "grpc_service" => service, "grpc_method" => method, "grpc_code" => code_name(code)
-        )
-        .increment(1);
-        metrics::histogram!(
-            "grpc_server_handling_seconds", "grpc_service" => service, "grpc_method" => method
-        )
-        .record(elapsed);
+        meters::handled(self.rule, code, elapsed);
         if let Some(reason) = reason
             && matches!(code, Code::Unauthenticated | Code::PermissionDenied)
         {
-            metrics::counter!("strife_auth_failures_total", "reason" => reason.name()).increment(1);
+            meters::refused(reason);
         }
         telemetry::call(telemetry::Call {
             method: self.method,
             client_id: self.client_id,
             caller: self.caller,
-            code: code_name(code),
+            code: meters::code_name(code),
             reason: reason.map_or("", Reason::name),
             elapsed,
         });
-    }
-}
-
-/// As gRPC writes it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }

@@ -8,10 +8,12 @@
 //! Nothing here knows how tokens are made or kept.
 
 mod layer;
+mod meters;
 mod rules;
 mod session;
 
 pub use layer::{Gate, IdentityLayer};
+pub use meters::show as show_figures;
 pub use rules::{Kind, RULES, Rule, Session, rule};
 pub use session::{AuthFailure, Authenticator, Principal};
 

@@ -21,6 +21,12 @@ impl Attached {
         move || progress.as_ref().map_or(0, Progress::applied_lsn)
     }
 
+    /// Records that wait for the view; 0 without one.
+    pub fn lag(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
+        let progress: Option<Progress> = self.running.as_ref().map(Running::progress);
+        move || progress.as_ref().map_or(0, Progress::lag_records)
+    }
+
     /// Applies what was fed, once the log is closed.
     pub fn stop(self) {
         let Self { feed, running } = self;

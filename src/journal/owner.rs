@@ -78,6 +78,9 @@ pub trait Shell<M: Machine> {
     /// A transition, for the log at `debug`.
     fn note(&self, _fact: &M::Fact, _lsn: Lsn) {}
 
+    /// Facts that were just remembered, the first of them at `first`: for the figures.
+    fn count(&mut self, _facts: &[M::Fact], _first: Lsn) {}
+
     fn act(&mut self, action: M::Action, machine: &M);
 
     /// The turn is over: what was gathered for one receiver may leave as one message.
@@ -165,6 +168,7 @@ impl<M: Machine, S: Shell<M>> Owner<M, S> {
         if !turn.facts.is_empty() {
             let first = Lsn::new(self.machine.last().get() + 1 - turn.facts.len() as u64);
             self.watch(first, &turn.facts);
+            self.shell.count(&turn.facts, first);
             if tracing::enabled!(tracing::Level::DEBUG) {
                 for (lsn, fact) in (first.get()..).map(Lsn::new).zip(&turn.facts) {
                     self.shell.note(fact, lsn);

@@ -6,6 +6,7 @@
 
 use super::LAZY_MS_MAX;
 use crate::view;
+use metrics::{Gauge, Histogram};
 use recovery::record::Encoded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +57,7 @@ impl Journal {
             lazy_since: None,
             marked: false,
             spare_due: Instant::now(),
+            meters: Meters::new(),
         };
         let thread = std::thread::Builder::new()
             .name(format!("{name}-log"))
@@ -99,6 +101,37 @@ struct Writer {
     lazy_since: Option<Instant>,
     marked: bool,
     spare_due: Instant,
+    meters: Meters,
+}
+
+/// Its figures, by handles taken once.
+struct Meters {
+    sync_seconds: Histogram,
+    batch_records: Histogram,
+    last_lsn: Gauge,
+    durable: Lsn,
+}
+
+impl Meters {
+    fn new() -> Self {
+        Self {
+            sync_seconds: metrics::histogram!("strife_wal_fsync_seconds"),
+            batch_records: metrics::histogram!("strife_wal_batch_records"),
+            last_lsn: metrics::gauge!("strife_wal_last_lsn"),
+            durable: Lsn::ZERO,
+        }
+    }
+
+    fn synced(&mut self, took: Duration, durable: Lsn) {
+        let records = durable.get().saturating_sub(self.durable.get());
+        // The first is what the opening had on disk already.
+        if self.durable != Lsn::ZERO && records > 0 {
+            self.sync_seconds.record(took);
+            self.batch_records.record(records as f64);
+        }
+        self.durable = durable;
+        self.last_lsn.set(durable.get() as f64);
+    }
 }
 
 impl Writer {
@@ -159,7 +192,9 @@ impl Writer {
     }
 
     fn sync(&mut self) {
+        let began = Instant::now();
         let synced = self.log.sync().unwrap_or_else(|error| die(&error));
+        self.meters.synced(began.elapsed(), synced.durable.lsn());
         self.lazy_since = None;
         self.marked = false;
         (self.on_durable)(synced.durable);

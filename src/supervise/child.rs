@@ -3,7 +3,7 @@
 use super::policy::{Backoff, Verdict};
 use super::{Plan, SUPERVISED};
 use crate::errors::Exit;
-use crate::home::{Home, Service};
+use crate::home::{Home, Service, notify};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
@@ -56,6 +56,8 @@ impl Spec {
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .env(SUPERVISED, "1")
+            // A service manager of ours is told by us.
+            .env_remove(notify::NOTIFY_SOCKET)
             // ^C at the terminal is for us; we tell them in order.
             .process_group(0)
             .stdin(Stdio::piped())

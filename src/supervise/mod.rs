@@ -21,7 +21,7 @@ pub use stop::{SUPERVISED, stop_token};
 
 use crate::config::Config;
 use crate::errors::{Exit, Failure};
-use crate::home::{Home, Service};
+use crate::home::{Home, Service, notify};
 use child::{Event, Spec, mind};
 pub use ready::Ready;
 use std::collections::BTreeMap;
@@ -99,11 +99,14 @@ pub async fn run(
         }
         if !states.values().any(|state| *state == State::Starting)
             && let Some(ready) = ready.take()
-            && let Err(failure) = ready(Ready::new(plan, &down(&states)))
         {
-            break Err(failure);
+            notify::ready("everything is up");
+            if let Err(failure) = ready(Ready::new(plan, &down(&states))) {
+                break Err(failure);
+            }
         }
     };
+    notify::stopping();
     gateway.cancel();
     wait_for_gateway(&mut heard).await;
     banks.cancel();

@@ -7,6 +7,7 @@
 //! password, a token or a key.
 
 mod calls;
+pub mod meters;
 
 pub use calls::{Call, call};
 

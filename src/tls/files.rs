@@ -82,6 +82,21 @@ pub fn lifetime(der: &[u8]) -> Option<std::ops::Range<SystemTime>> {
     Some(at(validity.not_before.timestamp())?..at(validity.not_after.timestamp())?)
 }
 
+/// Shows when the certificates of these parties expire, as far as they can be read.
+pub fn show_expiry(home: &Home, parties: &[Party]) {
+    for party in parties {
+        let der = certificate(home, *party).ok();
+        let Some(lifetime) = der.as_deref().and_then(lifetime) else { continue };
+        let end = lifetime.end.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let role = match party {
+            Party::Bank(_) => "bank".to_owned(),
+            fixed => fixed.stem(),
+        };
+        metrics::gauge!("strife_cert_expiry_timestamp_seconds", "role" => role)
+            .set(end.as_secs_f64());
+    }
+}
+
 /// At least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let shown = path.display().to_string();

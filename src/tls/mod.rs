@@ -13,7 +13,7 @@ mod files;
 mod role;
 
 pub use channel::{Link, connect};
-pub use files::{Credentials, Trust, certificate, lifetime};
+pub use files::{Credentials, Trust, certificate, lifetime, show_expiry};
 
 use crate::config::Address;
 use crate::errors::{Exit, Failure, Reason};

@@ -174,9 +174,10 @@ fn copied_home(cluster: &Cluster) -> Result<Home, Failure> {
         fs::copy(from.users_file(), to.users_file())?;
         let config = cluster.config();
         let mut moved = config.clone();
-        let free = config.clone().with_free_ports()?.gateway;
-        moved.gateway.address = free.address;
-        moved.gateway.internal_address = free.internal_address;
+        let free = config.clone().with_free_ports()?;
+        moved.gateway.address = free.gateway.address;
+        moved.gateway.internal_address = free.gateway.internal_address;
+        moved.console.address = free.console.address;
         fs::write(to.config_file(), moved.to_toml())
     };
     copy().map_err(|error| Failure::unexpected("copy a home", &error))?;

@@ -5,3 +5,4 @@ pub(crate) mod edge;
 pub(crate) mod fake_gateway;
 pub(crate) mod live;
 pub(crate) mod logs;
+pub(crate) mod scrape;
