@@ -16,6 +16,7 @@ pub mod init;
 pub mod inspect;
 pub mod journal;
 pub mod live;
+pub mod ops;
 mod sqlite;
 pub mod supervise;
 pub mod telemetry;

@@ -15,6 +15,7 @@ mod errors;
 mod explain;
 mod in_doubt;
 mod init;
+mod ops;
 mod output;
 mod queue;
 mod rebuild;
@@ -204,6 +205,8 @@ enum Command {
     Certs(certs::CertsArgs),
     /// List users, add one, or change a password
     Users(users::UsersArgs),
+    /// Print units for systemd, rules for Prometheus, a board for Grafana
+    Ops(ops::OpsArgs),
     /// Explain every reason and exit code
     Errors(errors::ErrorsArgs),
     /// Print completions for a shell
@@ -235,6 +238,7 @@ impl Command {
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
             Self::Users(args) => users::run(args, context),
+            Self::Ops(args) => ops::run(&args, context),
             Self::Errors(args) => errors::run(args, context),
             Self::Completions(args) => shell::completions(&args),
             Self::Man(args) => shell::man(&args),
@@ -262,6 +266,7 @@ impl Command {
             | Self::Config(_)
             | Self::Certs(_)
             | Self::Users(_)
+            | Self::Ops(_)
             | Self::Errors(_)
             | Self::Completions(_)
             | Self::Man(_) => false,

@@ -22,6 +22,7 @@ mod load;
 mod metrics;
 mod once;
 mod openssl;
+mod ops;
 mod outage;
 mod power;
 mod rebuild;
