@@ -42,7 +42,8 @@ pub fn of_gateway(fact: &GatewayFact) -> Option<(Peer, Lsn)> {
         | GatewayFact::Decided(_)
         | GatewayFact::Ended(_)
         | GatewayFact::SessionOpened(_)
-        | GatewayFact::SessionClosed(_) => return None,
+        | GatewayFact::SessionClosed(_)
+        | GatewayFact::Audited(_) => return None,
     };
     Some((Peer::Bank(bank), Lsn::new(lsn)))
 }

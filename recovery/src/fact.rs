@@ -88,6 +88,14 @@ facts! {
         14 Ended,
         20 SessionOpened,
         21 SessionClosed,
+        30 Audited,
+    }
+}
+
+impl GatewayFact {
+    /// Whether it belongs to the audit trail: who came in, who did not, what operators did.
+    pub fn is_audit(&self) -> bool {
+        matches!(self, Self::SessionOpened(_) | Self::SessionClosed(_) | Self::Audited(_))
     }
 }
 
@@ -232,6 +240,33 @@ pub struct SessionOpened {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SessionClosed {
     pub token_sha256: [u8; 32],
+}
+
+/// What happened at the edge.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum AuditEvent {
+    /// Somebody did not get in.
+    SignInRefused,
+    /// A call was not let through.
+    CallRefused,
+    /// An operator changed something.
+    Operated,
+}
+
+/// Something at the edge, for whoever looks later. Moves nothing, and nothing rests on it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Audited {
+    pub what: AuditEvent,
+    /// Who was meant to call, by the caller's own word where it was refused.
+    pub client: Option<ClientId>,
+    /// SHA-256 of the certificate that was shown.
+    pub certificate_sha256: [u8; 32],
+    /// The call, as the table of callers has it.
+    pub method: String,
+    /// Of a refusal.
+    pub reason: String,
+    /// Refusals that were not written since the one before: they came too fast.
+    pub left_out: u64,
 }
 
 /// The first record of a bank.

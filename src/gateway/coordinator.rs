@@ -6,7 +6,7 @@ use super::meters::{self, Meters};
 use crate::journal::{Mail, Mailbox, Owner, Shell, wall_ms};
 use crate::wire::{instruction_to, intro_to, v1};
 use recovery::drill::point::{self, Moment, Point};
-use recovery::fact::{GatewayFact, SessionOpened};
+use recovery::fact::{Audited, GatewayFact, SessionOpened};
 use recovery::gateway::{
     Action, BankIndex, Coordinator, Halt, Input, LinkStatus, Rejection, Reply, Ticket,
 };
@@ -72,6 +72,8 @@ pub(super) enum Request {
         token_sha256: [u8; 32],
         reply: Replies,
     },
+    /// For the audit trail.
+    Note(Audited),
     /// The Hello that is due to a bank.
     Hello {
         bank: BankIndex,
@@ -245,6 +247,7 @@ impl Shell<Coordinator> for CoordinatorShell {
             Request::CloseSession { token_sha256, reply } => {
                 Input::CloseSession { ticket: self.expect(reply), token_sha256 }
             }
+            Request::Note(audited) => Input::Note(audited),
             Request::Hello { bank, reply } => {
                 let _ = reply.send(coordinator.hello(bank, self.durable.get()));
                 return None;
@@ -378,7 +381,8 @@ fn note(fact: &GatewayFact, lsn: Lsn) {
         | GatewayFact::LogMended(_)
         | GatewayFact::AccountListed(_)
         | GatewayFact::SessionOpened(_)
-        | GatewayFact::SessionClosed(_) => {}
+        | GatewayFact::SessionClosed(_)
+        | GatewayFact::Audited(_) => {}
     }
 }
 

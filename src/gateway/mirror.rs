@@ -323,7 +323,8 @@ impl Fold<'_> {
             | GatewayFact::BankReplaced(_)
             | GatewayFact::LogMended(_)
             | GatewayFact::SessionOpened(_)
-            | GatewayFact::SessionClosed(_) => {}
+            | GatewayFact::SessionClosed(_)
+            | GatewayFact::Audited(_) => {}
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ pub struct Coordinator {
     watchers: BTreeMap<ClientId, Vec<Watcher>>,
     deadlines: BTreeSet<(u64, GlobalId)>,
     next_number: u64,
-    room_bytes: u64,
+    pub(super) room_bytes: u64,
     stopping: bool,
 }
 
@@ -94,6 +94,7 @@ impl Machine for Coordinator {
             Input::CloseSession { ticket, token_sha256 } => {
                 self.done_when_durable(fact::SessionClosed { token_sha256 }.into(), ticket, turn);
             }
+            Input::Note(audited) => self.note(audited, turn),
             Input::Welcomed { bank, welcome } => self.welcomed(bank, &welcome, turn),
             Input::TurnedAway { bank, unwelcome } => self.turned_away(bank, &unwelcome, turn),
             Input::Reached { bank } => self.reached(bank, turn),
@@ -172,12 +173,6 @@ impl Coordinator {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    fn done_when_durable(&mut self, fact: GatewayFact, ticket: Ticket, turn: &mut GatewayTurn) {
-        self.remember(fact, turn);
-        turn.urgent = true;
-        turn.after(self.state.last, Action::Reply { ticket, reply: Reply::Done });
     }
 
     /// Every fact goes this way: folded into the state, and onto the turn.

@@ -8,6 +8,7 @@
 
 mod answer;
 mod coordinator;
+mod edge;
 mod links;
 mod state;
 
@@ -16,7 +17,7 @@ pub use coordinator::Coordinator;
 pub use links::LinkStatus;
 pub use state::{Account, BANKS_MAX, Bank, BankIndex, Entry, Session, State};
 
-use crate::fact::SessionOpened;
+use crate::fact::{Audited, SessionOpened};
 use crate::message::{Instruction, Report, Unwelcome, Welcome};
 use crate::model::{BankName, ClientId, GlobalId, HoldState, Reference, Start, Terms};
 use wal::Lsn;
@@ -84,6 +85,8 @@ pub enum Input {
     OpenSession { ticket: Ticket, session: SessionOpened },
     /// A client signed out.
     CloseSession { ticket: Ticket, token_sha256: [u8; 32] },
+    /// For the audit trail. Nobody waits.
+    Note(Audited),
     /// A bank answered Hello.
     Welcomed { bank: BankIndex, welcome: Welcome },
     /// A bank refused Hello, or wants something proved first: then Hello is due again at once.

@@ -202,6 +202,7 @@ impl State {
                 };
                 self.sessions.insert(fact.token_sha256, session);
             }
+            GatewayFact::Audited(_) => {}
             GatewayFact::SessionClosed(fact) => {
                 self.sessions.remove(&fact.token_sha256);
             }

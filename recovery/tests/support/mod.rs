@@ -76,7 +76,7 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
     let version = text(r, "0123.-rc", 20);
     let name = bank(&text(r, LETTERS, 32));
     let states = [HoldState::Posted, HoldState::Released, HoldState::Refused(reason(r))];
-    match r.below(15) {
+    match r.below(16) {
         0 => {
             let (cluster, lineage) = (Cluster(sixteen(r)), Lineage(sixteen(r)));
             Initialised { cluster, lineage }.into()
@@ -124,6 +124,16 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
             let (segment, offset, first_lsn) = (r.bits(), r.bits(), r.bits());
             LogMended { segment, offset, first_lsn, records: r.bits() as u32, kept: version }.into()
         }
+        14 => Audited {
+            what: [AuditEvent::SignInRefused, AuditEvent::CallRefused, AuditEvent::Operated]
+                [r.below(3) as usize],
+            client: r.coin().then(|| reference(r).client),
+            certificate_sha256: thirty_two(r),
+            method: text(r, LETTERS, 60),
+            reason: text(r, LETTERS, 30),
+            left_out: r.bits(),
+        }
+        .into(),
         _ => SessionClosed { token_sha256: thirty_two(r) }.into(),
     }
 }
