@@ -6,13 +6,17 @@
 //!
 //! tonic's own loop spins when descriptors run out, waits for ever for a handshake, and leaves
 //! hyper's reset limits unset; hence this one. Each connection's certificate is read once, and each
-//! of its requests carries the [`Caller`] and, where the caller gave one, its [`Deadline`].
+//! of its requests carries the [`Caller`] and, where the caller gave one, its [`Deadline`]. A
+//! connection ends in good order when it has reached its age, and soon after its certificate is
+//! revoked or has expired.
 //! Nothing here knows which calls there are, or who may make them.
 
 mod caps;
 mod deadline;
+mod descriptors;
 mod health;
 mod plain;
+mod refusals;
 
 pub use deadline::Deadline;
 pub use health::Health;
@@ -21,6 +25,7 @@ pub use plain::{metrics, serve_plain};
 use crate::config::{Address, Limits};
 use crate::errors::{Exit, Failure, Reason};
 use crate::identity::Caller;
+use crate::tls::{self, Server};
 use axum::body::Body;
 use caps::{Caps, Place};
 use http::{Request, Response};
@@ -28,12 +33,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
+use refusals::Refusals;
+use rustls_pki_types::CertificateDer;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -54,6 +60,8 @@ const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 1_024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stream may go on over a connection that has reached its age.
+const AGED_GRACE: Duration = Duration::from_secs(30);
 /// How long the loop sleeps when the machine has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -81,7 +89,7 @@ pub async fn bind(address: &Address) -> Result<TcpListener, Failure> {
 /// A stream that is open keeps its connection open: have streams watch `stop`, too.
 pub async fn serve<S>(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Server,
     limits: &Limits,
     routes: S,
     stop: CancellationToken,
@@ -90,13 +98,17 @@ pub async fn serve<S>(
     S: Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    let caps = Caps::new(limits.connections, limits.connections_per_address);
+    let caps =
+        Caps::new(limits.connections.min(descriptors::places()), limits.connections_per_address);
     let tracker = TaskTracker::new();
     let cut = CancellationToken::new();
     let door = Arc::new(Door {
-        tls: TlsAcceptor::from(tls),
+        tls,
         handshakes: Semaphore::new(limits.handshakes),
         handshake_timeout: limits.handshake_timeout(),
+        age: limits.connection_age(),
+        farewell: limits.drain(),
+        refusals: Refusals::default(),
         http: http(limits),
         stop: stop.clone(),
         cut: cut.clone(),
@@ -160,9 +172,14 @@ fn http(limits: &Limits) -> http2::Builder<TokioExecutor> {
 
 /// What every connection passes through.
 struct Door {
-    tls: TlsAcceptor,
+    tls: Server,
     handshakes: Semaphore,
     handshake_timeout: Duration,
+    /// `None` for ever.
+    age: Option<Duration>,
+    /// How long the calls of a caller who is not believed any more may take to end.
+    farewell: Duration,
+    refusals: Refusals,
     http: http2::Builder<TokioExecutor>,
     stop: CancellationToken,
     cut: CancellationToken,
@@ -182,15 +199,15 @@ impl Door {
         };
         match stream {
             Ok(Ok(stream)) => self.converse(stream, peer, routes).await,
-            Ok(Err(error)) => tracing::info!(%peer, %error, "handshake refused"),
-            Err(_) => tracing::info!(%peer, "handshake took too long"),
+            Ok(Err(error)) => self.refusals.tell(peer, &error),
+            Err(_) => self.refusals.tell(peer, &"took too long"),
         }
     }
 
     async fn handshake(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         tcp.set_nodelay(true)?;
         let _permit = self.handshakes.acquire().await.map_err(io::Error::other)?;
-        self.tls.accept(tcp).await
+        TlsAcceptor::from(self.tls.config()).accept(tcp).await
     }
 
     async fn converse<S>(&self, stream: TlsStream<TcpStream>, peer: SocketAddr, routes: S)
@@ -201,18 +218,20 @@ impl Door {
     {
         let certificates = stream.get_ref().1.peer_certificates();
         // The handshake demands one; without it there is nobody to talk to.
-        let Some(certificate) = certificates.and_then(<[_]>::first) else { return };
-        let caller = Caller::of_certificate(certificate);
+        let Some(chain) = certificates.filter(|chain| !chain.is_empty()) else { return };
+        let chain = chain.to_vec();
+        let caller = Caller::of_certificate(&chain[0]);
         let service = service_fn(move |request| answer(request, caller, routes.clone()));
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.stop.cancelled() => {
+            why = self.over(&chain) => {
+                tracing::debug!(%peer, role = %caller.role, ?why, "connection is to end");
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = connection => ended,
-                    () = self.cut.cancelled() => return,
+                    () = self.at_last(why, &chain) => return,
                 }
             }
         };
@@ -220,6 +239,56 @@ impl Door {
             let error = crate::errors::chain(&error);
             tracing::debug!(%peer, role = %caller.role, error, "connection broke");
         }
+    }
+
+    /// Waits until the connection must begin no further call.
+    async fn over(&self, chain: &[CertificateDer<'static>]) -> Over {
+        let expiry = tls::lifetime(&chain[0]).map(|lifetime| lifetime.end);
+        let left = expiry.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+        tokio::select! {
+            () = self.stop.cancelled() => Over::Stopping,
+            error = self.tls.disbelieves(chain) => {
+                tracing::warn!(%error, "a caller is not believed any more: its connection ends");
+                Over::Disbelieved
+            }
+            () = after(left) => Over::Disbelieved,
+            () = after(self.age.map(jittered)) => Over::Aged,
+        }
+    }
+
+    /// Waits until its calls have had their time to end.
+    async fn at_last(&self, why: Over, chain: &[CertificateDer<'static>]) {
+        match why {
+            Over::Stopping => self.cut.cancelled().await,
+            Over::Disbelieved => tokio::time::sleep(self.farewell).await,
+            Over::Aged => tokio::select! {
+                () = self.cut.cancelled() => {}
+                () = tokio::time::sleep(AGED_GRACE) => {}
+                _ = self.tls.disbelieves(chain) => tokio::time::sleep(self.farewell).await,
+            },
+        }
+    }
+}
+
+/// Why a connection ends in good order.
+#[derive(Copy, Clone, Debug)]
+enum Over {
+    Stopping,
+    /// Revoked, expired, or of an authority that is not ours any more.
+    Disbelieved,
+    Aged,
+}
+
+/// A tenth more or less, so that connections made together do not end together.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(rand::random_range(0.9..=1.1))
+}
+
+/// `None` is never.
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 

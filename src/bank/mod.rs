@@ -18,9 +18,9 @@ use crate::accept::{self, Health};
 use crate::config::Config;
 use crate::errors::{Exit, Failure, Reason};
 use crate::home::{Home, Party, Service, notify};
-use crate::identity::{self, Gate, IdentityLayer};
+use crate::identity::{self, Gate, IdentityLayer, Role};
 use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, fresh_start_id};
-use crate::tls;
+use crate::tls::{self, Keeper};
 use crate::view;
 use crate::wire::v1::bank_service_server::BankServiceServer;
 use ledger::{LedgerBox, LedgerMail, LedgerOwner, LedgerShell};
@@ -50,8 +50,10 @@ pub async fn run(
             "Add a table [banks.NAME] with its address, or check the name: strife config show",
         )
     })?;
-    let tls = tls::server_of(home, Party::Bank(bank))?;
-    let to_gateway = tls::to_coordinator(home, bank, &config.gateway.internal_address)?;
+    let mut keeper = Keeper::new(home);
+    let tls = keeper.server(Party::Bank(bank))?;
+    let asking = keeper.client(Party::Bank(bank), Role::Gateway)?;
+    let to_gateway = tls::channel(&config.gateway.internal_address, asking, tls::Link::Calls)?;
     let started = recover(home, config, bank)?;
     let book = attach_book(home, bank, &started)?;
     let listener = accept::bind(&place.address).await?;
@@ -78,8 +80,10 @@ pub async fn run(
     let announced = home.announce(Service::Bank(bank), &place.address)?;
     tracing::info!(%bank, address = %place.address, epoch = start.epoch, "serving");
 
+    tokio::spawn(keeper.run(stop.clone()));
+    let limits = config.limits.ageless();
     let serving = async {
-        let serving = accept::serve(listener, tls, &config.limits, routes, closing.clone());
+        let serving = accept::serve(listener, tls, &limits, routes, closing.clone());
         tokio::join!(serving, accept::serve_plain(plain, page, closing.clone()))
     };
     let end = async {

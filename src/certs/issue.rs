@@ -3,14 +3,19 @@
 use crate::home::Party;
 use crate::identity::Role;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Error, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use time::{Duration, OffsetDateTime};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 const AUTHORITY_DAYS: i64 = 3_650;
 const LEAF_DAYS: i64 = 825;
+/// A list that is older is still obeyed, and `doctor` speaks of it.
+const LIST_DAYS: i64 = 365;
 /// Clocks differ a little between machines.
 const BACKDATED: Duration = Duration::minutes(5);
 
@@ -36,11 +41,31 @@ impl std::ops::Deref for Authority {
     }
 }
 
+/// A name or an address under which a service is dialled.
+pub(super) type Host = SanType;
+
+/// An authority as it signs.
+pub(super) type Signer = Issuer<'static, KeyPair>;
+
+/// The names in a certificate.
+pub(super) fn hosts_of(der: &[u8]) -> Result<Vec<Host>, Error> {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Ok(Vec::new()) };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Ok(Vec::new()) };
+    let host = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).try_into().map(SanType::DnsName)),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|ip| Ok(SanType::IpAddress(ip))),
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(host).collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
 /// An authority that is there already.
-pub(super) fn existing(
-    certificate_pem: &str,
-    key_pem: &str,
-) -> Result<Issuer<'static, KeyPair>, Error> {
+pub(super) fn existing(certificate_pem: &str, key_pem: &str) -> Result<Signer, Error> {
     Issuer::from_ca_cert_pem(certificate_pem, KeyPair::from_pem(key_pem)?)
 }
 
@@ -52,8 +77,21 @@ pub(super) fn authority(party: Party) -> Result<Authority, Error> {
     Ok(Authority(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
 }
 
-/// A certificate for `party`, which is no authority.
-pub(super) fn leaf(party: Party, signer: &Issuer<'_, KeyPair>) -> Result<Issued, Error> {
+/// The names under which a service is dialled, unless it is to have others.
+pub(super) fn this_machine() -> Result<Vec<SanType>, Error> {
+    Ok(vec![
+        SanType::DnsName("localhost".try_into()?),
+        SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ])
+}
+
+/// A certificate for `party`, which is no authority. `hosts` is where it is dialled, if it is.
+pub(super) fn leaf(
+    party: Party,
+    hosts: Vec<SanType>,
+    signer: &Issuer<'_, KeyPair>,
+) -> Result<Issued, Error> {
     let mut params = params(party, LEAF_DAYS);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -63,9 +101,7 @@ pub(super) fn leaf(party: Party, signer: &Issuer<'_, KeyPair>) -> Result<Issued,
         params.subject_alt_names.push(SanType::URI(role.to_string().try_into()?));
     }
     if purposes(party).contains(&ExtendedKeyUsagePurpose::ServerAuth) {
-        params.subject_alt_names.push(SanType::DnsName("localhost".try_into()?));
-        params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        params.subject_alt_names.push(SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+        params.subject_alt_names.extend(hosts);
     }
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, signer)?;
@@ -89,6 +125,7 @@ fn role(party: Party) -> Option<Role> {
         Party::Authority | Party::InternalAuthority => None,
         Party::Server | Party::Gateway => Some(Role::Gateway),
         Party::Client => Some(Role::Client(None)),
+        Party::ClientOf(client) => Some(Role::Client(Some(client))),
         Party::Admin => Some(Role::Admin),
         Party::Bank(bank) => Some(Role::Bank(bank)),
     }
@@ -102,6 +139,38 @@ fn purposes(party: Party) -> Vec<ExtendedKeyUsagePurpose> {
         Party::Authority | Party::InternalAuthority => Vec::new(),
         Party::Server => vec![ServerAuth],
         Party::Gateway | Party::Bank(_) => vec![ServerAuth, ClientAuth],
-        Party::Client | Party::Admin => vec![ClientAuth],
+        Party::Client | Party::ClientOf(_) | Party::Admin => vec![ClientAuth],
     }
+}
+
+/// A certificate that is not believed any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Revoked {
+    /// As in the certificate.
+    pub(super) serial: Vec<u8>,
+    pub(super) at: OffsetDateTime,
+}
+
+/// What an authority has revoked, as PEM. `number` rises with each list.
+pub(super) fn revocation_list(
+    revoked: &[Revoked],
+    number: u64,
+    signer: &Issuer<'_, KeyPair>,
+) -> Result<String, Error> {
+    let now = OffsetDateTime::now_utc();
+    let entry = |revoked: &Revoked| RevokedCertParams {
+        serial_number: SerialNumber::from_slice(&revoked.serial),
+        revocation_time: revoked.at,
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update: now - BACKDATED,
+        next_update: now + Duration::days(LIST_DAYS),
+        crl_number: SerialNumber::from(number),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.iter().map(entry).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(signer)?.pem()
 }

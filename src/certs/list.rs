@@ -1,5 +1,6 @@
 //! What lies in `certs/`, as a table to look at.
 
+use super::revoke::{self, serial_of};
 use crate::errors::Failure;
 use crate::home::{Home, Party};
 use crate::identity::{Caller, Fingerprint, Role};
@@ -14,12 +15,26 @@ pub struct Certificate {
     pub role: Role,
     pub fingerprint: Fingerprint,
     pub expires: SystemTime,
+    /// Nobody believes it any more.
+    pub revoked: bool,
+}
+
+/// What an authority has revoked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct List {
+    pub authority: Party,
+    /// Without a list nothing is asked for.
+    pub exists: bool,
+    pub revoked: usize,
+    /// By then it is to be signed again.
+    pub next_update: Option<SystemTime>,
 }
 
 /// Every party's certificate, in the order in which they are made; an error where one is missing
 /// or cannot be read.
 pub fn list(home: &Home, banks: &[BankName]) -> Vec<(Party, Result<Certificate, Failure>)> {
-    let all = Party::all(banks.iter().copied()).into_iter();
+    let clients = home.clients_with_certificates().into_iter().map(Party::ClientOf);
+    let all = Party::all(banks.iter().copied()).into_iter().chain(clients);
     all.map(|party| (party, read(home, party))).collect()
 }
 
@@ -31,5 +46,18 @@ fn read(home: &Home, party: Party) -> Result<Certificate, Failure> {
     let der = tls::certificate(home, party)?;
     let Caller { role, fingerprint } = Caller::of_certificate(&der);
     let expires = tls::lifetime(&der).map_or(SystemTime::UNIX_EPOCH, |lifetime| lifetime.end);
-    Ok(Certificate { party, role, fingerprint, expires })
+    let (serial, list) = (serial_of(&der)?, revoke::read(home, party.signer())?);
+    let revoked = list.revoked.iter().any(|revoked| revoked.serial == serial);
+    Ok(Certificate { party, role, fingerprint, expires, revoked })
+}
+
+/// The two authorities' lists.
+pub fn lists(home: &Home) -> Vec<(Party, Result<List, Failure>)> {
+    let one = |authority: Party| {
+        let exists = home.revocations(authority).exists();
+        let kept = revoke::read(home, authority)?;
+        let next_update = kept.next_update.map(SystemTime::from);
+        Ok(List { authority, exists, revoked: kept.revoked.len(), next_update })
+    };
+    [Party::Authority, Party::InternalAuthority].map(|party| (party, one(party))).into()
 }

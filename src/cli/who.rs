@@ -10,7 +10,7 @@ use crate::client::words;
 use crate::config::Address;
 use crate::crash;
 use crate::errors::{Exit, Failure};
-use crate::home::{Home, Party, Service};
+use crate::home::{Home, Service};
 use crate::identity::Role;
 use crate::tls;
 use clap::Args;
@@ -92,7 +92,7 @@ impl Who {
         home.open()?;
         let client = self.client(&home)?;
         let config = context.config()?;
-        let tls = tls::client_of(&home, Party::Client, Role::Gateway)?;
+        let tls = tls::client_of(&home, home.client_party(client), Role::Gateway)?;
         let password =
             if self.password_stdin { Some(secret::from_stdin()?) } else { self.password.clone() };
         let who = Credentials {

@@ -209,7 +209,7 @@ impl Session {
     }
 
     pub async fn payment(&self, id: &str) -> Result<v1::PaymentResponse, SessionError> {
-        let request = v1::GetPaymentRequest { transaction_id: id.to_owned() };
+        let request = v1::GetPaymentRequest { transaction_id: id.to_owned(), ..Default::default() };
         self.call(request, |mut stub, r| async move { stub.get_payment(r).await }).await
     }
 
@@ -218,7 +218,7 @@ impl Session {
         page_size: i32,
         page_token: String,
     ) -> Result<v1::ListPaymentsResponse, SessionError> {
-        let request = v1::ListPaymentsRequest { page_size, page_token };
+        let request = v1::ListPaymentsRequest { page_size, page_token, ..Default::default() };
         self.call(request, |mut stub, r| async move { stub.list_payments(r).await }).await
     }
 
@@ -226,7 +226,7 @@ impl Session {
     pub async fn logout(&self) -> Result<(), SessionError> {
         let Some(signed) = self.signed.lock().await.take() else { return Ok(()) };
         self.file.remove().map_err(SessionError::Store)?;
-        let request = self.stamped(v1::LogoutRequest {}, &signed)?;
+        let request = self.stamped(v1::LogoutRequest { everywhere: false }, &signed)?;
         let ended = self.link.call(request, |mut stub, r| async move { stub.logout(r).await });
         ended.await.map(|_| ()).map_err(SessionError::Call)
     }

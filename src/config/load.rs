@@ -71,6 +71,8 @@ impl Config {
             ("limits.handshakes", self.limits.handshakes as u64),
             ("limits.handshake_timeout_ms", self.limits.handshake_timeout_ms),
             ("limits.streams_per_connection", u64::from(self.limits.streams_per_connection)),
+            ("limits.calls", self.limits.calls as u64),
+            ("limits.calls_per_client", self.limits.calls_per_client as u64),
             ("client.timeout_ms", self.client.timeout_ms),
             ("client.retry_ms", self.client.retry_ms),
             ("client.retry_max_ms", self.client.retry_max_ms),

@@ -141,7 +141,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     pub handshakes: usize,
     pub handshake_timeout_ms: u64,
+    pub connection_age_s: u64,
     pub streams_per_connection: u32,
+    pub calls: usize,
+    pub calls_per_client: usize,
     pub message_bytes: usize,
     pub batch_bytes: usize,
     pub drain_ms: u64,
@@ -150,6 +153,18 @@ pub struct Limits {
 impl Limits {
     pub fn handshake_timeout(&self) -> Duration {
         Duration::from_millis(self.handshake_timeout_ms)
+    }
+
+    /// `None` is for ever.
+    pub fn connection_age(&self) -> Option<Duration> {
+        (self.connection_age_s > 0).then(|| Duration::from_secs(self.connection_age_s))
+    }
+
+    /// The same for a port whose one caller holds one stream open: ending it now and then would
+    /// cost payments, and a certificate that is revoked or expires ends it anyway.
+    #[must_use]
+    pub fn ageless(&self) -> Self {
+        Self { connection_age_s: 0, ..self.clone() }
     }
 
     pub fn drain(&self) -> Duration {
@@ -278,7 +293,10 @@ impl Default for Limits {
             connections_per_address: 1_024,
             handshakes: 64,
             handshake_timeout_ms: 5_000,
+            connection_age_s: 3_600,
             streams_per_connection: 1_024,
+            calls: 16_384,
+            calls_per_client: 1_024,
             message_bytes: 64 << 10,
             batch_bytes: 4 << 20,
             drain_ms: 2_000,

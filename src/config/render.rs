@@ -50,7 +50,14 @@ const DOCS: &[(&str, &str)] = &[
     ("limits.connections_per_address", "The same for each remote address."),
     ("limits.handshakes", "TLS handshakes at a time; more wait."),
     ("limits.handshake_timeout_ms", "A handshake that takes longer is given up."),
+    (
+        "limits.connection_age_s",
+        "A client's connection ends after so long, a tenth more or less, and is made again with a \
+         fresh handshake; 0 is never.",
+    ),
     ("limits.streams_per_connection", "Calls at a time on one connection."),
+    ("limits.calls", "Calls under way in all; more are refused with TOO_MANY_REQUESTS."),
+    ("limits.calls_per_client", "The same for each client, over all of its connections."),
     ("limits.message_bytes", "The largest message of a single call."),
     ("limits.batch_bytes", "The largest message of a stream of batches."),
     ("limits.drain_ms", "How long calls may take to end when the service stops."),

@@ -161,6 +161,10 @@ catalogue! {
         "too many calls, sessions or payments in flight",
         NOTHING_BEGUN,
         "Try again in a moment, under the same id.";
+    TooManyGuesses = "TOO_MANY_GUESSES", ResourceExhausted, Unreachable,
+        "too many wrong passwords for this client from this certificate",
+        NOTHING_BEGUN,
+        "Wait as long as it says, then try again. Other certificates are not affected.";
     LogFull = "LOG_FULL", ResourceExhausted, Unreachable,
         "the disk of a log is nearly full",
         NOTHING_BEGUN,

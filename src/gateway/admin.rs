@@ -1,12 +1,15 @@
-//! The operators' calls: reading how the gateway is doing.
+//! The operators' calls: reading how the gateway is doing, and signing users out.
 
 use super::auditor::Latest;
 use super::banks::Bank;
 use super::coordinator::{CoordinatorBox, Request as Ask, gone};
+use super::sessions::Sessions;
+use crate::errors::{self, Reason};
 use crate::journal::{Clock, wall_ms};
 use crate::wire::v1::admin_service_server::AdminService;
 use crate::wire::v1::{
-    BankStatus, InDoubt, ListInDoubtRequest, ListInDoubtResponse, StatusRequest, StatusResponse,
+    BankStatus, EndSessionsRequest, EndSessionsResponse, InDoubt, ListInDoubtRequest,
+    ListInDoubtResponse, StatusRequest, StatusResponse,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -18,6 +21,7 @@ const IN_DOUBT_MAX: u32 = 1_000;
 
 pub(super) struct Admin {
     pub(super) coordinator: CoordinatorBox,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) banks: Arc<Vec<Bank>>,
     pub(super) ack: &'static str,
     pub(super) clock: Clock,
@@ -61,6 +65,18 @@ impl AdminService for Admin {
             uptime_ms: self.clock.mono_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
+    }
+
+    async fn end_sessions(
+        &self,
+        request: Request<EndSessionsRequest>,
+    ) -> Result<Response<EndSessionsResponse>, Status> {
+        let named = request.into_inner().client_id;
+        let client = named.parse().map_err(|error: recovery::model::IdError| {
+            errors::status(Reason::RequestMalformed, error.to_string())
+        })?;
+        let ended = self.sessions.close_all(client, &self.coordinator).await;
+        Ok(Response::new(EndSessionsResponse { ended: ended as u32 }))
     }
 
     async fn list_in_doubt(

@@ -7,11 +7,12 @@
 //! it has begun, and says that it stops.
 
 use super::coordinator::{CoordinatorBox, Replies, Request, gone, rejected};
-use super::service::{lost, terms, told, transaction};
+use super::service::{lost, told};
 use crate::errors::{Reason, reason_of, status_retry};
 use crate::wire::v1::{
     PaymentRequest, PaymentResult, ProcessPaymentsRequest, ProcessPaymentsResponse,
 };
+use crate::wire::{terms_from, transaction_from};
 use recovery::gateway::Reply;
 use recovery::model::{AccountNumber, ClientId, Reference};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -162,8 +163,8 @@ impl Batches {
     }
 
     fn begin_one(&mut self, payment: &PaymentRequest) -> Result<(), Status> {
-        let transaction = transaction(&payment.transaction_id)?;
-        let terms = terms(self.payer, payment)?;
+        let transaction = transaction_from(&payment.transaction_id)?;
+        let terms = terms_from(self.payer, payment)?;
         let reference = Reference { client: self.client, transaction };
         self.next_tag += 1;
         let reply = Replies::Stream { tag: self.next_tag, out: self.replies.clone() };

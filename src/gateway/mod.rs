@@ -20,15 +20,16 @@ pub mod mirror;
 mod page;
 mod service;
 mod sessions;
+mod trail;
 mod watch;
 
 use crate::accept::{self, Health};
 use crate::config::{self, Config};
 use crate::errors::{Exit, Failure, Reason};
 use crate::home::{Home, Party, Service};
-use crate::identity::{self, Gate, IdentityLayer};
+use crate::identity::{self, Gate, IdentityLayer, Load};
 use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, fresh_start_id};
-use crate::tls;
+use crate::tls::Keeper;
 use crate::view;
 use crate::wire::DESCRIPTORS;
 use crate::wire::v1::admin_service_server::AdminServiceServer;
@@ -54,10 +55,11 @@ use tower::Layer;
 pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Result<(), Failure> {
     let clock = Clock::start();
     identity::show_figures();
-    let public_tls = tls::server_of(home, Party::Server)?;
-    let internal_tls = tls::server_of(home, Party::Gateway)?;
+    let mut keeper = Keeper::new(home);
+    let public_tls = keeper.server(Party::Server)?;
+    let internal_tls = keeper.server(Party::Gateway)?;
     let started = recover(home, config)?;
-    let banks = Arc::new(banks::all(home, config, &started.state)?);
+    let banks = Arc::new(banks::all(&mut keeper, config, &started.state)?);
     let sessions = Arc::new(Sessions::new(
         home,
         started.state.sessions.iter(),
@@ -81,21 +83,23 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     for bank in banks.iter().cloned() {
         tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
+    tokio::spawn(keeper.run(stop.clone()));
     let page = page::routes(home, &mailbox, mirror.lag());
     let closing = CancellationToken::new();
     let audited = audit(home, config, &hang_up)?;
     let mirror_lsn = Box::new(mirror.progress());
     let shown = Shown { clock, mirror_lsn, audited };
     let outside = routes(config, &mailbox, &sessions, &banks, shown, &closing, &health.outside);
-    let inside = inside(&mailbox, banks, &health.inside);
+    let inside = inside(config, &mailbox, banks, &health.inside);
     health.open().await;
     let announced = home.announce(Service::Gateway, &config.gateway.address)?;
     tracing::info!(address = %config.gateway.address, epoch, "serving");
 
     let limits = ending::last_calls(&config.limits);
     let serving = async {
+        let inner = limits.ageless();
         let outside = accept::serve(public, public_tls, &limits, outside, closing.clone());
-        let inside = accept::serve(internal, internal_tls, &limits, inside, closing.clone());
+        let inside = accept::serve(internal, internal_tls, &inner, inside, closing.clone());
         tokio::join!(outside, inside, accept::serve_plain(plain, page, closing.clone()))
     };
     let end = async {
@@ -141,12 +145,15 @@ fn audit(
 }
 
 fn inside(
+    config: &Config,
     coordinator: &CoordinatorBox,
     banks: Arc<Vec<Bank>>,
     health: &Health,
 ) -> Gate<axum::Router> {
     let inquiry = inquiry::Inquiry { coordinator: coordinator.clone(), banks };
-    let routes = Routes::new(CoordinatorServiceServer::new(inquiry)).add_service(health.service());
+    let inquiry = CoordinatorServiceServer::new(inquiry);
+    let inquiry = inquiry.max_decoding_message_size(config.limits.batch_bytes);
+    let routes = Routes::new(inquiry).add_service(health.service());
     IdentityLayer::certificates_only().layer(routes.into_axum_router())
 }
 
@@ -186,6 +193,7 @@ fn routes(
     };
     let admin = admin::Admin {
         coordinator: coordinator.clone(),
+        sessions: Arc::clone(sessions),
         banks: Arc::clone(banks),
         ack: config.gateway.ack.name(),
         clock,
@@ -195,9 +203,9 @@ fn routes(
     let gateway = PaymentGatewayServer::new(gateway)
         .max_decoding_message_size(config.limits.message_bytes)
         .max_encoding_message_size(config.limits.message_bytes);
-    let mut routes = Routes::new(gateway)
-        .add_service(AdminServiceServer::new(admin))
-        .add_service(health.service());
+    let admin =
+        AdminServiceServer::new(admin).max_decoding_message_size(config.limits.message_bytes);
+    let mut routes = Routes::new(gateway).add_service(admin).add_service(health.service());
     if config.gateway.reflection {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -207,7 +215,10 @@ fn routes(
             Err(error) => tracing::error!("reflection is off: {error}"),
         }
     }
-    IdentityLayer::with_sessions(Arc::clone(sessions) as _).layer(routes.into_axum_router())
+    IdentityLayer::with_sessions(Arc::clone(sessions) as _)
+        .trail(Arc::new(trail::LogTrail::new(coordinator.clone())))
+        .load(Load::new(config.limits.calls, config.limits.calls_per_client))
+        .layer(routes.into_axum_router())
 }
 
 fn own(

@@ -11,16 +11,16 @@ use crate::accept::Deadline;
 use crate::errors::{self, Reason};
 use crate::identity::{Caller, Principal};
 use crate::journal::Clock;
+use crate::users::UserRole;
 use crate::wire::v1::payment_gateway_server::PaymentGateway;
 use crate::wire::v1::{
     BalanceRequest, BalanceResponse, ClientInfo, GetPaymentRequest, ListPaymentsRequest,
     ListPaymentsResponse, LogoutRequest, LogoutResponse, PaymentRecord, PaymentRequest,
     PaymentResponse, PaymentState, ProcessPaymentsRequest, RegisterResponse, WatchPaymentsRequest,
 };
+use crate::wire::{terms_from, transaction_from};
 use recovery::gateway::{Answer, Outcome, Reply};
-use recovery::model::{
-    AccountNumber, Amount, Currency, Memo, Reason as Declined, Reference, Terms, TransactionId,
-};
+use recovery::model::{AccountNumber, BankName, ClientId, Reason as Declined, Reference};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -63,30 +63,20 @@ fn own_account(principal: &Principal) -> Result<AccountNumber, Status> {
     principal.account.ok_or_else(refused)
 }
 
-pub(super) fn transaction(text: &str) -> Result<TransactionId, Status> {
-    text.parse().map_err(|error: recovery::model::IdError| {
-        errors::status(Reason::TransactionIdMalformed, error.to_string())
+/// Whose payments are asked for: one's own, or, by a role that reads for all, whose it names.
+fn subject(principal: &Principal, named: &str) -> Result<ClientId, Status> {
+    let own = principal.client_id;
+    if principal.role == UserRole::Client {
+        if named.is_empty() || named == own.as_str() {
+            return Ok(own);
+        }
+        let what = "payments are shown to the client who began them only";
+        return Err(errors::status(Reason::IdentityMismatch, what));
+    }
+    named.parse().map_err(|_| {
+        let what = "this role has no payments of its own: name a client in client_id";
+        errors::status(Reason::RequestMalformed, what)
     })
-}
-
-/// The payment that a request asks for, by a payer who is not part of it.
-pub(super) fn terms(payer: AccountNumber, request: &PaymentRequest) -> Result<Terms, Status> {
-    let payee: AccountNumber =
-        request.recipient_account_number.parse().map_err(|error: recovery::model::IdError| {
-            errors::status(Reason::AccountMalformed, error.to_string())
-        })?;
-    let amount = Amount::try_from(request.amount_minor)
-        .map_err(|error| errors::status(Reason::AmountNotPositive, error.to_string()))?;
-    let currency = match request.currency_code.as_str() {
-        "" => Currency::INR,
-        code => code.parse().map_err(|error: recovery::model::CurrencyError| {
-            errors::status(Reason::CurrencyMalformed, error.to_string())
-        })?,
-    };
-    let memo: Memo = request.memo.parse().map_err(|error: recovery::model::MemoError| {
-        errors::status(Reason::MemoMalformed, error.to_string())
-    })?;
-    Ok(Terms { payer, payee, amount, currency, memo })
 }
 
 impl Gateway {
@@ -100,6 +90,28 @@ impl Gateway {
             Ok(reply) => Ok(reply),
             Err(_) => Err(lost()),
         }
+    }
+
+    /// The account whose balance is asked for, and its bank, if the caller may read it.
+    fn readable(
+        &self,
+        principal: &Principal,
+        asked: &str,
+    ) -> Result<(AccountNumber, Option<BankName>), Status> {
+        if principal.role == UserRole::Client {
+            let own = own_account(principal)?;
+            if !asked.is_empty() && asked != own.to_string() {
+                let what = "an account is shown to its owner only";
+                return Err(errors::status(Reason::IdentityMismatch, what));
+            }
+            return Ok((own, principal.bank));
+        }
+        let account: AccountNumber = asked.parse().map_err(|error: recovery::model::IdError| {
+            errors::status(Reason::AccountMalformed, error.to_string())
+        })?;
+        let bank = self.sessions.bank_of(account);
+        let unknown = || errors::status(Reason::AccountNotFound, "nobody here has this account");
+        Ok((account, Some(bank.ok_or_else(unknown)?)))
     }
 
     async fn outcome(
@@ -183,7 +195,7 @@ impl PaymentGateway for Gateway {
         let caller =
             caller.ok_or_else(|| errors::status(Reason::IdentityMismatch, "no certificate"))?;
         let claim = request.into_inner();
-        let opened = self.sessions.open(&claim, caller.fingerprint, &self.coordinator).await?;
+        let opened = self.sessions.open(&claim, caller, &self.coordinator).await?;
         Ok(Response::new(RegisterResponse {
             success: true,
             message: format!("signed in as {}", opened.user.client_id),
@@ -205,8 +217,8 @@ impl PaymentGateway for Gateway {
             self.clock.mono_ms() + remaining.saturating_sub(ANSWER_MARGIN).as_millis() as u64
         });
         let request = request.into_inner();
-        let transaction = transaction(&request.transaction_id)?;
-        let terms = terms(payer, &request)?;
+        let transaction = transaction_from(&request.transaction_id)?;
+        let terms = terms_from(payer, &request)?;
         let reference = Reference { client: principal.client_id, transaction };
         self.outcome(|reply| Ask::Pay { reference, terms, deadline_ms, reply }).await
     }
@@ -216,27 +228,25 @@ impl PaymentGateway for Gateway {
         request: Request<BalanceRequest>,
     ) -> Result<Response<BalanceResponse>, Status> {
         let principal = principal(&request)?;
-        let own = own_account(&principal)?;
         let asked = request.into_inner().account_number;
-        if !asked.is_empty() && asked != own.to_string() {
-            let what = "an account is shown to its owner only";
-            return Err(errors::status(Reason::IdentityMismatch, what));
-        }
-        let bank = self.banks.iter().find(|bank| Some(bank.name) == principal.bank);
+        let (account, bank) = self.readable(&principal, &asked)?;
+        let bank = self.banks.iter().find(|it| Some(it.name) == bank);
         let away = |name: &str, why: String| {
             let what = format!("bank {name} cannot be asked: {why}");
             errors::status_retry(Reason::BankUnavailable, what, Duration::from_secs(1))
         };
         let bank = bank.ok_or_else(|| away("of this account", "it has not joined".to_owned()))?;
-        bank.balance(own, BALANCE_TIMEOUT).await.map_err(|why| away(bank.name.as_str(), why))
+        bank.balance(account, BALANCE_TIMEOUT).await.map_err(|why| away(bank.name.as_str(), why))
     }
 
     async fn get_payment(
         &self,
         request: Request<GetPaymentRequest>,
     ) -> Result<Response<PaymentResponse>, Status> {
-        let client = principal(&request)?.client_id;
-        let transaction = transaction(&request.into_inner().transaction_id)?;
+        let principal = principal(&request)?;
+        let request = request.into_inner();
+        let client = subject(&principal, &request.client_id)?;
+        let transaction = transaction_from(&request.transaction_id)?;
         let reference = Reference { client, transaction };
         self.outcome(|reply| Ask::Ask { reference, reply }).await
     }
@@ -245,8 +255,9 @@ impl PaymentGateway for Gateway {
         &self,
         request: Request<ListPaymentsRequest>,
     ) -> Result<Response<ListPaymentsResponse>, Status> {
-        let client = principal(&request)?.client_id;
+        let principal = principal(&request)?;
         let request = request.into_inner();
+        let client = subject(&principal, &request.client_id)?;
         let size = match request.page_size {
             0 => PAGE_SIZE_DEFAULT,
             size @ 1..=PAGE_SIZE_MAX => size,
@@ -300,7 +311,10 @@ impl PaymentGateway for Gateway {
         &self,
         request: Request<LogoutRequest>,
     ) -> Result<Response<LogoutResponse>, Status> {
-        if let Some(token) = token(&request) {
+        let client = principal(&request)?.client_id;
+        if request.get_ref().everywhere {
+            self.sessions.close_all(client, &self.coordinator).await;
+        } else if let Some(token) = token(&request) {
             self.sessions.close(&token, &self.coordinator).await;
         }
         Ok(Response::new(LogoutResponse {}))

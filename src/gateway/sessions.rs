@@ -5,16 +5,16 @@
 //! it was issued over and to the password that was in force.
 
 use super::coordinator::{CoordinatorBox, Replies, Request};
-use crate::errors::{Failure, Reason, status};
+use crate::errors::{Failure, Reason, status, status_retry};
 use crate::home::Home;
-use crate::identity::{AuthFailure, Authenticator, Fingerprint, Principal};
+use crate::identity::{AuthFailure, Authenticator, Caller, Fingerprint, Principal, speaks_for};
 use crate::journal::wall_ms;
-use crate::users::{self, Passwords, User, Users};
+use crate::users::{self, Passwords, Throttle, TooMany, User, Users};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use recovery::fact::SessionOpened;
 use recovery::gateway::Session;
-use recovery::model::ClientId;
+use recovery::model::{AccountNumber, BankName, ClientId};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -49,6 +49,7 @@ pub(super) struct Sessions {
     users_file: PathBuf,
     looked_ms: AtomicU64,
     passwords: Passwords,
+    throttle: Throttle,
     idle: Duration,
     absolute: Duration,
 }
@@ -58,6 +59,12 @@ pub(super) struct Opened {
     pub(super) token: String,
     pub(super) user: User,
     pub(super) expires_ms: u64,
+}
+
+fn too_many(refused: TooMany) -> Status {
+    let seconds = refused.wait.as_secs() + 1;
+    let what = format!("too many wrong passwords: try again in {seconds} s");
+    status_retry(Reason::TooManyGuesses, what, refused.wait)
 }
 
 fn sha256(bytes: &[u8]) -> TokenHash {
@@ -89,6 +96,7 @@ impl Sessions {
             users_file,
             looked_ms: AtomicU64::new(now),
             passwords: Passwords::new(),
+            throttle: Throttle::default(),
             idle,
             absolute,
         })
@@ -125,11 +133,18 @@ impl Sessions {
         known.users.find(client).cloned()
     }
 
+    /// Where an account of one of the users lies.
+    pub(super) fn bank_of(&self, account: AccountNumber) -> Option<BankName> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut users = known.users.clients.iter();
+        users.find(|user| user.account() == Some(account)).and_then(User::bank)
+    }
+
     /// Signs in, or says only that it did not work: which part was wrong is nobody's business.
     pub(super) async fn open(
         &self,
         claim: &crate::wire::v1::ClientInfo,
-        certificate: Fingerprint,
+        caller: Caller,
         coordinator: &CoordinatorBox,
     ) -> Result<Opened, Status> {
         let denied = || {
@@ -139,13 +154,19 @@ impl Sessions {
             )
         };
         self.refresh();
-        let user = claim.client_id.parse().ok().and_then(|client| self.user(client));
-        let right = self.passwords.verify(user.as_ref(), &claim.username, &claim.password).await;
-        let user = user.filter(|_| right).ok_or_else(denied)?;
-        let bank = user.bank().map(|bank| bank.to_string()).unwrap_or_default();
-        if bank != claim.bank {
-            return Err(denied());
+        // What is no client id at all is nobody's, and may be told at once.
+        let client: ClientId = claim.client_id.parse().map_err(|_| denied())?;
+        if !speaks_for(caller.role, client) {
+            let what = format!("the certificate does not speak for {client}");
+            return Err(status(Reason::IdentityMismatch, what));
         }
+        let certificate = caller.fingerprint;
+        let attempt = self.throttle.admit(client, certificate.0).await.map_err(too_many)?;
+        let user = self.user(client);
+        let right = self.passwords.verify(user.as_ref(), &claim.username, &claim.password).await;
+        let at = |user: &User| user.bank().map(|bank| bank.to_string()).unwrap_or_default();
+        let user = user.filter(|user| right && at(user) == claim.bank).ok_or_else(denied)?;
+        attempt.succeeded();
         let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let expires_ms = wall_ms() + self.absolute.as_millis() as u64;
         let session = SessionOpened {
@@ -212,6 +233,21 @@ impl Sessions {
     pub(super) async fn close(&self, token: &str, coordinator: &CoordinatorBox) {
         let done = self.forget(sha256(token.as_bytes()), coordinator);
         let _ = done.await;
+    }
+
+    /// Ends every session of a client, and says how many.
+    pub(super) async fn close_all(&self, client: ClientId, coordinator: &CoordinatorBox) -> usize {
+        let theirs: Vec<TokenHash> = {
+            let sessions = self.live.read().unwrap_or_else(PoisonError::into_inner);
+            let theirs = sessions.iter().filter(|(_, live)| live.session.client == client);
+            theirs.map(|(hash, _)| *hash).collect()
+        };
+        let count = theirs.len();
+        let ended: Vec<_> = theirs.into_iter().map(|hash| self.forget(hash, coordinator)).collect();
+        for done in ended {
+            let _ = done.await;
+        }
+        count
     }
 
     fn is_alive(&self, live: &Live, now: u64) -> bool {

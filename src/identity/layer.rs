@@ -1,8 +1,10 @@
 //! The layer around all routes: certificate, then session, then the call, then one line about it.
 
+use super::load::{Load, Place, Placed, Whose};
 use super::meters;
 use super::rules::{self, Rule, Session};
 use super::session::{self, Authenticator, Principal};
+use super::trail::{Trail, noted};
 use super::{Caller, Role};
 use crate::errors::{self, Reason};
 use crate::telemetry;
@@ -21,23 +23,38 @@ use tower::{Layer, Service};
 #[derive(Clone, Default)]
 pub struct IdentityLayer {
     authenticator: Option<Arc<dyn Authenticator>>,
+    trail: Option<Arc<dyn Trail>>,
+    load: Load,
 }
 
 impl IdentityLayer {
     /// For a service without sessions: a call whose rule asks for one is denied.
     pub fn certificates_only() -> Self {
-        Self { authenticator: None }
+        Self::default()
     }
 
     pub fn with_sessions(authenticator: Arc<dyn Authenticator>) -> Self {
-        Self { authenticator: Some(authenticator) }
+        Self { authenticator: Some(authenticator), ..Self::default() }
+    }
+
+    /// Has refusals and operators' acts remembered.
+    #[must_use]
+    pub fn trail(self, trail: Arc<dyn Trail>) -> Self {
+        Self { trail: Some(trail), ..self }
+    }
+
+    /// Has calls that are too many refused.
+    #[must_use]
+    pub fn load(self, load: Load) -> Self {
+        Self { load, ..self }
     }
 }
 
 impl<S> Layer<S> for IdentityLayer {
     type Service = Gate<S>;
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, authenticator: self.authenticator.clone() }
+        let Self { authenticator, trail, load } = self.clone();
+        Gate { inner, authenticator, trail, load }
     }
 }
 
@@ -46,6 +63,8 @@ impl<S> Layer<S> for IdentityLayer {
 pub struct Gate<S> {
     inner: S,
     authenticator: Option<Arc<dyn Authenticator>>,
+    trail: Option<Arc<dyn Trail>>,
+    load: Load,
 }
 
 impl<S> Service<Request<Body>> for Gate<S>
@@ -66,21 +85,27 @@ where
         let caller = request.extensions().get::<Caller>().copied();
         let rule = rules::rule(request.uri().path());
         let seen = Seen::of(&request, rule, caller, began);
-        match admit(rule, caller, &request, self.authenticator.as_deref()) {
-            Ok(principal) => {
+        let admitted = admit(rule, caller, &request, self.authenticator.as_deref());
+        let admitted = admitted.and_then(|principal| {
+            let place = place(&self.load, caller, principal)?;
+            Ok((principal, place))
+        });
+        let trail = self.trail.clone();
+        match admitted {
+            Ok((principal, place)) => {
                 if let Some(principal) = principal {
                     request.extensions_mut().insert(principal);
                 }
                 let answer = self.inner.call(request);
                 Box::pin(async move {
                     let response = answer.await?;
-                    seen.say(&response);
-                    Ok(response)
+                    seen.say(&response, trail.as_deref());
+                    Ok(response.map(|body| Body::new(Placed { body, _place: place })))
                 })
             }
             Err(status) => {
                 let response = status.into_http();
-                seen.say(&response);
+                seen.say(&response, trail.as_deref());
                 Box::pin(std::future::ready(Ok(response)))
             }
         }
@@ -124,9 +149,25 @@ fn admit(
     Ok(Some(principal))
 }
 
+/// The place of a call among those under way.
+fn place(
+    load: &Load,
+    caller: Option<Caller>,
+    principal: Option<Principal>,
+) -> Result<Place, Status> {
+    let certificate = caller.map(|caller| Whose::Certificate(caller.fingerprint));
+    let whose = principal.map(|principal| Whose::Client(principal.client_id)).or(certificate);
+    whose.and_then(|whose| load.admit(whose)).ok_or_else(|| {
+        let after = std::time::Duration::from_millis(200);
+        errors::status_retry(Reason::TooManyRequests, "too many calls are under way", after)
+    })
+}
+
 /// What is remembered of a call for the line about it.
 struct Seen {
     rule: Option<&'static Rule>,
+    from: Option<Caller>,
+    claimed: Option<recovery::model::ClientId>,
     method: Cow<'static, str>,
     client_id: String,
     caller: &'static str,
@@ -149,12 +190,13 @@ impl Seen {
         let claimed = request.headers().get("client-id").and_then(|value| value.to_str().ok());
         let claimed = claimed.and_then(|text| text.parse::<recovery::model::ClientId>().ok());
         let client_id = claimed.map(|client| client.to_string()).unwrap_or_default();
+        let from = caller;
         let caller = caller.map_or("stranger", |caller| caller.role.kind().name());
-        Self { rule, method, client_id, caller, began }
+        Self { rule, from, claimed, method, client_id, caller, began }
     }
 
     /// The code is that of the answer's head: of a stream, that it was begun.
-    fn say(self, response: &Response<Body>) {
+    fn say(self, response: &Response<Body>, trail: Option<&dyn Trail>) {
         let status = Status::from_header_map(response.headers());
         let code = status.as_ref().map_or(Code::Ok, Status::code);
         let reason = status.as_ref().and_then(errors::reason_of);
@@ -164,6 +206,11 @@ impl Seen {
             && matches!(code, Code::Unauthenticated | Code::PermissionDenied)
         {
             meters::refused(reason);
+        }
+        if let Some(trail) = trail
+            && let Some(noted) = noted(self.rule, self.from, self.claimed, code, reason)
+        {
+            trail.note(noted);
         }
         telemetry::call(telemetry::Call {
             method: self.method,

@@ -8,14 +8,18 @@
 //! Nothing here knows how tokens are made or kept.
 
 mod layer;
+mod load;
 mod meters;
 mod rules;
 mod session;
+mod trail;
 
 pub use layer::{Gate, IdentityLayer};
+pub use load::Load;
 pub use meters::show as show_figures;
 pub use rules::{Kind, RULES, Rule, Session, rule};
 pub use session::{AuthFailure, Authenticator, Principal};
+pub use trail::{Noted, Trail, speaks_for};
 
 use recovery::model::{BankName, ClientId};
 use sha2::{Digest, Sha256};
@@ -102,7 +106,9 @@ impl Caller {
     }
 }
 
-/// The one role that a certificate carries; [`Role::Stranger`] for none, or for more than one.
+/// The one role that a certificate carries; [`Role::Stranger`] for none, or for more than one, and
+/// for a certificate that does not say whether it calls or answers: the handshake refuses a wrong
+/// purpose, and takes none at all for every one.
 pub fn role_of(der: &[u8]) -> Role {
     let uris = uris(der).unwrap_or_default();
     let mut roles = uris.iter().filter(|uri| uri.starts_with(SCHEME)).map(|uri| uri.parse());
@@ -114,6 +120,7 @@ pub fn role_of(der: &[u8]) -> Role {
 
 fn uris(der: &[u8]) -> Option<Vec<String>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    certificate.extended_key_usage().ok()??;
     let names = certificate.subject_alternative_name().ok()??.value;
     let uri = |name: &GeneralName<'_>| match name {
         GeneralName::URI(uri) => Some((*uri).to_owned()),

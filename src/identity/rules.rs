@@ -79,6 +79,7 @@ const BANKS: &[Kind] = &[Kind::Bank];
 const NO_SESSION: Session = Session::None;
 const ANY_USER: Session = Session::Of(&[UserRole::Client, UserRole::Auditor, UserRole::Admin]);
 const PAYER: Session = Session::Of(&[UserRole::Client]);
+const OPERATOR: Session = Session::Of(&[UserRole::Admin]);
 const READER: Session = Session::Of(&[UserRole::Auditor, UserRole::Admin]);
 
 rules! {
@@ -87,14 +88,15 @@ rules! {
         "ProcessPayment": USERS, PAYER;
         "ProcessPayments": USERS, PAYER;
         "WatchPayments": USERS, PAYER;
-        "ViewBalance": USERS, PAYER;
-        "GetPayment": USERS, PAYER;
-        "ListPayments": USERS, PAYER;
+        "ViewBalance": USERS, ANY_USER;
+        "GetPayment": USERS, ANY_USER;
+        "ListPayments": USERS, ANY_USER;
         "Logout": USERS, ANY_USER;
     }
     "strife.v1.AdminService" {
         "Status": OPERATORS, READER;
         "ListInDoubt": OPERATORS, READER;
+        "EndSessions": OPERATORS, OPERATOR;
     }
     "strife.v1.CoordinatorService" {
         "Hello": BANKS, NO_SESSION;

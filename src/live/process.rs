@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -36,7 +37,8 @@ impl Process {
         let failed = |error: std::io::Error| {
             Failure::unexpected(&format!("start {name} from {}", program.display()), &error)
         };
-        let stderr = OpenOptions::new().create(true).append(true).open(&talk).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        let stderr = options.create(true).append(true).mode(0o600).open(&talk).map_err(failed)?;
         let mut command = Command::new(program);
         for (variable, _) in std::env::vars_os() {
             if variable.to_string_lossy().starts_with("STRIFE_") {

@@ -1,6 +1,7 @@
 //! Connections out, as tonic channels over our own TLS.
 
 use super::role::WrongRole;
+use super::shown::Dialling;
 use crate::config::Address;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -78,11 +79,7 @@ async fn accepted(stream: &mut TlsStream<TcpStream>) -> std::io::Result<()> {
     Ok(())
 }
 
-pub(super) fn lazy(
-    address: &Address,
-    tls: Arc<ClientConfig>,
-    link: Link,
-) -> Result<Channel, BoxError> {
+pub(super) fn lazy(address: &Address, tls: Dialling, link: Link) -> Result<Channel, BoxError> {
     // The connector below speaks TLS itself: to tonic, the address is a plain one, and only what
     // stands in each request says https.
     let origin: http::Uri = format!("https://{address}").parse()?;
@@ -96,7 +93,7 @@ pub(super) fn lazy(
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX);
     let address = address.clone();
     let connector = tower::service_fn(move |_: http::Uri| {
-        let (address, tls) = (address.clone(), Arc::clone(&tls));
+        let (address, tls) = (address.clone(), tls.now());
         async move {
             let attempt = async {
                 let mut stream = connect(&address, tls).await?;

@@ -5,7 +5,7 @@ use crate::errors::{Failure, Reason};
 use crate::home::{Home, Party};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -47,10 +47,13 @@ impl Credentials {
     }
 }
 
-/// An authority that is believed.
+/// An authority that is believed, but for what it has revoked.
 #[derive(Clone, Debug)]
 pub struct Trust {
     pub(super) roots: Arc<RootCertStore>,
+    /// Empty where the authority keeps no list. Where it keeps one, nothing passes that no list
+    /// speaks for.
+    pub(super) revoked: Vec<CertificateRevocationListDer<'static>>,
     pub(super) origin: String,
 }
 
@@ -62,7 +65,8 @@ impl Trust {
         for certificate in certificates(&path)? {
             roots.add(certificate).map_err(|error| unusable(&origin, &error))?;
         }
-        Ok(Self { roots: Arc::new(roots), origin })
+        let revoked = revocation_lists(&home.revocations(authority))?;
+        Ok(Self { roots: Arc::new(roots), revoked, origin })
     }
 }
 
@@ -99,12 +103,38 @@ pub fn show_expiry(home: &Home, parties: &[Party]) {
 
 /// At least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let shown = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    parse_all(path, &bytes)
+}
+
+fn parse_all(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let shown = path.display().to_string();
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     let all = all.map_err(|error| unusable(&shown, &error))?;
     if all.is_empty() {
         let what = format!("{shown} holds no certificate");
+        return Err(Failure::new(Reason::CertificateInvalid, what));
+    }
+    Ok(all)
+}
+
+/// The first certificate in the text of a PEM file, in DER; `path` names it in errors.
+pub fn parse_certificate(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    Ok(parse_all(path, bytes)?.swap_remove(0).to_vec())
+}
+
+/// None without the file. A file that holds no list is damage: it would let the revoked in.
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Failure> {
+    let shown = path.display().to_string();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    let all: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+    let all = all.map_err(|error| unusable(&shown, &error))?;
+    if all.is_empty() {
+        let what = format!("{shown} holds no list of revoked certificates");
         return Err(Failure::new(Reason::CertificateInvalid, what));
     }
     Ok(all)

@@ -3,17 +3,22 @@
 //! A server refuses a caller without a certificate of its authority. A caller refuses a server
 //! whose name, authority or role is not what it dialled: with two banks' addresses exchanged in the
 //! configuration, not one byte of a payment leaves. Sessions are not resumed, so that every
-//! connection shows its certificate again.
+//! connection shows its certificate again. What an authority has revoked is refused on both ends,
+//! and [`Keeper`] reads all of it again when it changes.
 //!
 //! rustls is named here and in `accept`, and nowhere else. Nothing here knows what is said over a
 //! connection.
 
 mod channel;
 mod files;
+mod keeper;
 mod role;
+mod shown;
 
 pub use channel::{Link, connect};
-pub use files::{Credentials, Trust, certificate, lifetime, show_expiry};
+pub use files::{Credentials, Trust, certificate, lifetime, parse_certificate, show_expiry};
+pub use keeper::{ENDS_SOON, Keeper};
+pub use shown::{Dialling, Listening, Server};
 
 use crate::config::Address;
 use crate::errors::{Exit, Failure, Reason};
@@ -35,24 +40,26 @@ pub fn install_provider() {
 }
 
 /// What a listener shows, and whom it lets in.
-pub fn server(credentials: &Credentials, callers: &Trust) -> Result<Arc<ServerConfig>, Failure> {
+pub fn server(credentials: &Credentials, callers: &Trust) -> Result<Listening, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = Arc::clone(&callers.roots);
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+    let callers = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .with_crls(callers.revoked.iter().cloned())
+        .only_check_end_entity_revocation()
         .build()
         .map_err(|error| unusable(&callers.origin, &error))?;
     let (chain, key) = credentials.pair();
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| unusable(&credentials.origin, &error))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::clone(&callers))
         .with_single_cert(chain, key)
         .map_err(|error| unusable(&credentials.origin, &error))?;
     config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+    Ok(Listening { config: Arc::new(config), callers })
 }
 
 /// What a caller shows, whom it believes, and which role it means to reach.
@@ -79,7 +86,11 @@ pub fn client(
 
 /// What `party` shows on its listener: [`Party::Server`] to clients and operators,
 /// [`Party::Gateway`] and [`Party::Bank`] to each other.
-pub fn server_of(home: &Home, party: Party) -> Result<Arc<ServerConfig>, Failure> {
+pub fn server_of(home: &Home, party: Party) -> Result<Server, Failure> {
+    listening_of(home, party).map(Server::from)
+}
+
+fn listening_of(home: &Home, party: Party) -> Result<Listening, Failure> {
     server(&Credentials::load(home, party)?, &Trust::load(home, party.signer())?)
 }
 
@@ -107,8 +118,12 @@ pub fn to_coordinator(home: &Home, bank: BankName, address: &Address) -> Result<
 }
 
 /// A lazy channel to `address`.
-pub fn channel(address: &Address, tls: Arc<ClientConfig>, link: Link) -> Result<Channel, Failure> {
-    channel::lazy(address, tls, link).map_err(|error| {
+pub fn channel(
+    address: &Address,
+    tls: impl Into<Dialling>,
+    link: Link,
+) -> Result<Channel, Failure> {
+    channel::lazy(address, tls.into(), link).map_err(|error| {
         let what = format!("{address} cannot be dialled: {}", crate::errors::chain(&*error));
         Failure::new(Reason::ConfigInvalid, what).exit(Exit::Configuration)
     })

@@ -45,6 +45,8 @@ impl RoleVerifier {
     ) -> Result<Self, Failure> {
         let roots = Arc::clone(&servers.roots);
         let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
+            .with_crls(servers.revoked.iter().cloned())
+            .only_check_end_entity_revocation()
             .build()
             .map_err(|error| unusable(&servers.origin, &error))?;
         Ok(Self { inner, expected })

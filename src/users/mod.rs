@@ -6,9 +6,11 @@
 
 mod file;
 mod password;
+mod throttle;
 
 pub use file::{import, load, parse, save};
-pub use password::{Passwords, hash};
+pub use password::{Passwords, hash, matches};
+pub use throttle::{Throttle, TooMany};
 
 use recovery::model::{AccountNumber, BankName, ClientId, Currency};
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,7 @@
 
 mod bank;
 mod handshake;
+mod payment;
 mod summary;
 
 pub use bank::{
@@ -14,6 +15,7 @@ pub use bank::{
 pub use handshake::{
     hello_from, hello_to, holds_from, holds_to, intro_from, intro_to, welcome_from, welcome_to,
 };
+pub use payment::{terms_from, transaction_from};
 pub use summary::{SummaryParts, summary_to};
 
 /// Package `strife.v1`.

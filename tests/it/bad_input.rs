@@ -67,7 +67,7 @@ fn a_malformed_payment_is_refused_by_name_and_begins_nothing() {
             let status = told.expect_err("refused");
             assert_eq!(reason_of(&status), Some(reason), "{bad:?}: {status}");
         }
-        let list = ListPaymentsRequest { page_size: 100, page_token: String::new() };
+        let list = ListPaymentsRequest { page_size: 100, ..ListPaymentsRequest::default() };
         let list = gateway.list_payments(stamped(list, &token)).await.expect("a list");
         assert!(list.into_inner().payments.is_empty(), "something was begun");
     });

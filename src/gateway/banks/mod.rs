@@ -11,8 +11,9 @@ mod stream;
 use super::coordinator::{CoordinatorBox, Request};
 use crate::config::Config;
 use crate::errors::Failure;
-use crate::home::Home;
-use crate::tls;
+use crate::home::Party;
+use crate::identity::Role;
+use crate::tls::{self, Keeper};
 use crate::wire::v1;
 use muster::Muster;
 use recovery::gateway::{BankIndex, State};
@@ -58,7 +59,11 @@ impl Bank {
 }
 
 /// Every bank that has joined, in the order of the log.
-pub(super) fn all(home: &Home, config: &Config, state: &State) -> Result<Vec<Bank>, Failure> {
+pub(super) fn all(
+    keeper: &mut Keeper,
+    config: &Config,
+    state: &State,
+) -> Result<Vec<Bank>, Failure> {
     use crate::errors::Exit;
     let muster = Arc::new(Muster::new(state.banks.len()));
     let reach = |(index, bank): (BankIndex, &recovery::gateway::Bank)| {
@@ -68,12 +73,13 @@ pub(super) fn all(home: &Home, config: &Config, state: &State) -> Result<Vec<Ban
             let todo = format!("Add a table [banks.{name}] with its address.");
             Failure::plain(Exit::Configuration, what).todo(todo)
         })?;
+        let tls = keeper.client(Party::Gateway, Role::Bank(name))?;
         Ok(Bank {
             index,
             name,
             address: place.address.to_string(),
             foreign: bank.lineage.is_none(),
-            channel: tls::to_bank(home, name, &place.address)?,
+            channel: tls::channel(&place.address, tls, tls::Link::Batches)?,
             bell: Arc::new(Notify::new()),
             muster: Arc::clone(&muster),
         })
