@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod crash;
+pub mod doctor;
 pub mod errors;
 pub mod gateway;
 pub mod home;

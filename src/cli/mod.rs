@@ -10,6 +10,7 @@ mod certs;
 mod client;
 mod config;
 mod context;
+mod doctor;
 mod drill;
 mod errors;
 mod explain;
@@ -199,9 +200,11 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Bring a backup back
     Restore(backup::RestoreArgs),
+    /// Look the installation over, or only for what is unsafe
+    Doctor(doctor::DoctorArgs),
     /// Show or check the configuration
     Config(config::ConfigArgs),
-    /// Make or list certificates
+    /// Make, list, renew or revoke certificates
     Certs(certs::CertsArgs),
     /// List users, add one, or change a password
     Users(users::UsersArgs),
@@ -235,6 +238,7 @@ impl Command {
             Self::Restore(args) => backup::restore(&args, context),
             Self::Audit(args) => audit::run(&args, context),
             Self::Drill(args) => drill::run(&args, context),
+            Self::Doctor(args) => doctor::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
             Self::Users(args) => users::run(args, context),
@@ -263,6 +267,7 @@ impl Command {
             | Self::Restore(_)
             | Self::Audit(_)
             | Self::Drill(_)
+            | Self::Doctor(_)
             | Self::Config(_)
             | Self::Certs(_)
             | Self::Users(_)

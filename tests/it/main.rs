@@ -14,6 +14,7 @@ mod client_desk;
 mod client_failures;
 mod client_real;
 mod cuts;
+mod doctor;
 mod explain;
 mod faults;
 mod floods;

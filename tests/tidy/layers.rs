@@ -8,7 +8,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["live", "bench"],
-    &["supervise", "inspect", "ops", "backup"],
+    &["supervise", "inspect", "doctor", "ops", "backup"],
     &["init"],
     &["gateway", "bank", "client", "console"],
     &["accept", "certs"],
