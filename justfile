@@ -54,6 +54,10 @@ sbom:
 fuzz seconds="60":
     cd wal && cargo +nightly fuzz run scan -- -max_total_time={{ seconds }}
 
+# Fuzz what comes in from outside for so many seconds (cargo install cargo-fuzz; nightly)
+fuzz-requests seconds="60":
+    cargo +nightly fuzz run request -- -max_total_time={{ seconds }}
+
 # The README's promises and citations: does every test that it names exist?
 readme:
     cargo test --locked --test tidy every_test_that_a_document_names_exists

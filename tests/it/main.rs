@@ -22,6 +22,7 @@ mod foreign;
 mod guessing;
 mod health;
 mod identity;
+mod input;
 mod load;
 mod matrix;
 mod metrics;
