@@ -56,7 +56,7 @@ fuzz seconds="60":
 
 # Fuzz what comes in from outside for so many seconds (cargo install cargo-fuzz; nightly)
 fuzz-requests seconds="60":
-    cargo +nightly fuzz run request -- -max_total_time={{ seconds }}
+    cd tests && cargo +nightly fuzz run request -- -max_total_time={{ seconds }}
 
 # The README's promises and citations: does every test that it names exist?
 readme:

@@ -1,7 +1,7 @@
 //! Lets connections in, and no more than it said.
 //!
 //! ```text
-//! listener --> caps --> handshake (bounded, timed) --> HTTP/2 (every limit explicit) --> routes
+//! listener --> caps --> handshake (bounded, timed) --> meter --> HTTP/2 (limited) --> routes
 //! ```
 //!
 //! tonic's own loop spins when descriptors run out, waits for ever for a handshake, and leaves
@@ -15,6 +15,7 @@ mod caps;
 mod deadline;
 mod descriptors;
 mod health;
+mod meter;
 mod plain;
 mod refusals;
 
@@ -33,6 +34,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use meter::Metered;
 use refusals::Refusals;
 use rustls_pki_types::CertificateDer;
 use std::convert::Infallible;
@@ -222,7 +224,7 @@ impl Door {
         let chain = chain.to_vec();
         let caller = Caller::of_certificate(&chain[0]);
         let service = service_fn(move |request| answer(request, caller, routes.clone()));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let connection = self.http.serve_connection(TokioIo::new(Metered::new(stream)), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

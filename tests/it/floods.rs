@@ -161,7 +161,7 @@ fn headers_without_an_end_are_cut_off() {
 
 #[test]
 fn floods_of_frames_that_say_nothing_hold_nobody_up() {
-    endure(
+    let told: (Flooded, Flooded, Flooded) = endure(
         "empty DATA, PING and SETTINGS",
         |_| {},
         async |home, address, end| {
@@ -177,6 +177,7 @@ fn floods_of_frames_that_say_nothing_hold_nobody_up() {
             tokio::join!(empty, pings, settings)
         },
     );
+    assert!([told.0, told.1, told.2].iter().all(|flooded| flooded.cut_off > 0), "{told:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Bytes from outside, until they are values or refused.
 
-#[path = "../../fuzz/harness.rs"]
+#[path = "../fuzz/harness.rs"]
 mod harness;
 
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ proptest! {
 
 #[test]
 fn what_the_fuzzer_kept_is_read_without_a_fall() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/request");
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/request");
     let mut count = 0;
     for entry in std::fs::read_dir(directory).expect("the corpus") {
         harness::read(&std::fs::read(entry.expect("an entry").path()).expect("readable"));
