@@ -83,7 +83,7 @@ fn endure<T: std::fmt::Debug>(
     adjust: impl FnOnce(&mut strife::config::Config),
     attack: impl AsyncFn(&Home, &Address, Instant) -> T,
 ) -> T {
-    let (_turn, _only) = (Turn::take(), Turn::take());
+    let _turn = Turn::alone();
     let mut scene = good(Scene::set_with(&place(11), |config| {
         config.wal.segment_bytes = 8 << 20;
         config.gateway.two_phase_timeout_ms = 10_000;
@@ -229,7 +229,7 @@ fn three_hundred_silent_sockets_and_a_gibibyte_announced_cost_next_to_nothing() 
 
 #[test]
 fn a_gateway_that_runs_out_of_descriptors_serves_those_it_has_and_recovers() {
-    let (_turn, _only) = (Turn::take(), Turn::take());
+    let _turn = Turn::alone();
     let keep = tempfile::tempdir().expect("a directory");
     let script = keep.path().join("strife");
     let text = format!("#!/bin/sh\nulimit -n 64\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_strife"));

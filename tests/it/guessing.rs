@@ -60,7 +60,7 @@ async fn guess_all(home: &Home, own: Party) -> (BTreeMap<&'static str, usize>, I
 
 #[test]
 fn two_hundred_wrong_passwords_at_once_lock_out_their_own_certificate_and_slow_no_payment() {
-    let (_turn, _only) = (Turn::take(), Turn::take());
+    let _turn = Turn::alone();
     let mut scene = good(Scene::set_with(&place(13), |config| {
         config.gateway.two_phase_timeout_ms = 10_000;
         config.gateway.settle_wait_ms = 10_000;

@@ -10,7 +10,7 @@ const DURATION: Duration = Duration::from_secs(10);
 
 #[test]
 fn twenty_clients_in_parallel_are_all_told_an_outcome_and_the_audit_is_clean() {
-    let (_turn, _only) = (Turn::take(), Turn::take());
+    let _turn = Turn::alone();
     let mut scene = good(Scene::set_with(&place(3), |config| {
         config.wal.segment_bytes = 8 << 20;
         config.gateway.two_phase_timeout_ms = 5_000;

@@ -26,7 +26,7 @@ fn until_said(home: &Home, service: Service, words: &str, times: usize) {
 
 #[test]
 fn certificates_renewed_broken_and_read_again_under_load_cost_no_payment() {
-    let (_turn, _only) = (Turn::take(), Turn::take());
+    let _turn = Turn::alone();
     let mut scene = good(Scene::set_with(&place(15), |config| {
         config.limits.connection_age_s = 2;
         config.gateway.two_phase_timeout_ms = 10_000;

@@ -14,22 +14,34 @@ static TAKEN: Mutex<u32> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 
 /// The right to run a cluster, until it is dropped.
-pub(crate) struct Turn;
+pub(crate) struct Turn {
+    places: u32,
+}
 
 impl Turn {
     pub(crate) fn take() -> Self {
+        Self::wait_for(1)
+    }
+
+    /// With no other cluster beside it. (To take two turns one after the other is to wait for ever
+    /// once two tests do.)
+    pub(crate) fn alone() -> Self {
+        Self::wait_for(AT_ONCE_MAX)
+    }
+
+    fn wait_for(places: u32) -> Self {
         let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |taken: &mut u32| *taken >= AT_ONCE_MAX;
+        let full = |taken: &mut u32| *taken + places > AT_ONCE_MAX;
         let mut taken = FREED.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner);
-        *taken += 1;
-        Self
+        *taken += places;
+        Self { places }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        FREED.notify_one();
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.places;
+        FREED.notify_all();
     }
 }
 
