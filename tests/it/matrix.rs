@@ -47,6 +47,7 @@ const WHO: &str = "
     strife.v1.BankService/GetBalance                 gateway       -
     strife.v1.BankService/Hello                      gateway       -
     strife.v1.BankService/Participate                gateway       -
+    strife.v1.BankService/Summary                    gateway       -
     grpc.health.v1.Health/Check                      gateway,bank,client,admin  -
     grpc.health.v1.Health/List                       gateway,bank,client,admin  -
     grpc.health.v1.Health/Watch                      gateway,bank,client,admin  -
