@@ -18,7 +18,7 @@ use wal::Lsn;
 
 /// A payment may need this many bytes of log after it began: its votes, decision and settlements,
 /// with the padding of the batches that they may come to lie in.
-const RESERVE_BYTES_PER_PAYMENT: u64 = 4 * 4096;
+pub(super) const RESERVE_BYTES_PER_PAYMENT: u64 = 4 * 4096;
 
 /// A caller that waits for an outcome.
 #[derive(Clone, PartialEq, Eq, Debug)]

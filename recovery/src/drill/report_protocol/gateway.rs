@@ -87,6 +87,7 @@ impl Machine for Gateway {
             | Input::Watch { .. }
             | Input::OpenSession { .. }
             | Input::CloseSession { .. }
+            | Input::Note(_)
             | Input::Welcomed { .. }
             | Input::TurnedAway { .. }
             | Input::Reached { .. }
