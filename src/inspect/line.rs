@@ -148,16 +148,25 @@ impl Wanted {
         payment.as_ref().is_none_or(|payment| line.is_of(payment))
             && client.is_none_or(|client| line.client_id.as_deref() == Some(client.as_str()))
             && bank.is_none_or(|bank| line.banks.contains(&bank))
-            && (kinds.is_empty() || kinds.iter().any(|kind| kind.eq_ignore_ascii_case(&line.kind)))
+            && (kinds.is_empty() || kinds.iter().any(|kind| means(kind, &line.kind)))
             && from.is_none_or(|from| from.is_passed_by(line.lsn, line.wall_ms))
             && to.is_none_or(|to| to.reaches(line.lsn, line.wall_ms))
     }
 
     /// A kind that is wanted and that no log of this version can hold.
     pub fn unknown_kind(&self) -> Option<&str> {
-        let known = |kind: &str| kinds().any(|name| name.eq_ignore_ascii_case(kind));
+        let known = |kind: &str| kinds().any(|name| means(kind, name));
         self.kinds.iter().map(String::as_str).find(|kind| !known(kind) && !kind.starts_with('#'))
     }
+}
+
+/// The kinds of the audit trail: who came in, who did not, what operators did.
+const AUDIT: [&str; 3] = ["SessionOpened", "SessionClosed", "Audited"];
+
+/// Is `name` the kind that `wanted` says, or one of those that it stands for?
+fn means(wanted: &str, name: &str) -> bool {
+    wanted.eq_ignore_ascii_case(name)
+        || (wanted.eq_ignore_ascii_case("audit") && AUDIT.contains(&name))
 }
 
 /// The names of all kinds of facts.

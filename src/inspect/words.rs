@@ -4,12 +4,13 @@
 //! currency, identities are hexadecimal. The names are public. What is secret, or nearly, is not in
 //! the log to begin with; accounts are masked unless told otherwise.
 
-use recovery::fact::{BankFact, GatewayFact};
+use recovery::fact::{AuditEvent, BankFact, GatewayFact};
 use recovery::model::{
     AccountNumber, Decision, GlobalId, HoldState, Order, Reference, Vote, major,
 };
 use recovery::record::AnyFact;
 use serde_json::{Map, Value, json};
+use std::fmt::Write;
 
 /// What a fact says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -203,7 +204,34 @@ fn gateway(fact: &GatewayFact, accounts: Accounts) -> Told {
             json!({"client_id": fact.client.as_str(), "expires_at_unix_ms": fact.expires_ms}),
         ),
         GatewayFact::SessionClosed(_) => told("signed out".to_owned(), json!({})),
+        GatewayFact::Audited(fact) => audited(fact),
     }
+}
+
+fn audited(fact: &recovery::fact::Audited) -> Told {
+    let what = match fact.what {
+        AuditEvent::SignInRefused => "sign-in refused",
+        AuditEvent::CallRefused => "call refused",
+        AuditEvent::Operated => "operated",
+    };
+    let who = fact.client.map_or("nobody known".to_owned(), |client| client.to_string());
+    let mut words = format!("{what}: {who}, {}", fact.method);
+    if !fact.reason.is_empty() {
+        words = format!("{words} ({})", fact.reason);
+    }
+    if fact.left_out > 0 {
+        words = format!("{words}, after {} more", fact.left_out);
+    }
+    let certificate = fact.certificate_sha256.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    told(
+        words,
+        json!({"event": what, "client_id": fact.client.map(|client| client.to_string()),
+               "certificate_sha256": certificate, "method": fact.method, "reason": fact.reason,
+               "left_out": fact.left_out}),
+    )
 }
 
 fn mended(segment: u64, offset: u64, first_lsn: u64, records: u32, kept: &str) -> Told {
