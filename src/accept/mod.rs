@@ -1,7 +1,7 @@
 //! Lets connections in, and no more than it said.
 //!
 //! ```text
-//! listener --> caps --> handshake (bounded, timed) --> meter --> HTTP/2 (limited) --> routes
+//! listener --> caps --> handshake (timed; the oldest give way) --> meter --> HTTP/2 (limited) --> routes
 //! ```
 //!
 //! tonic's own loop spins when descriptors run out, waits for ever for a handshake, and leaves
@@ -16,6 +16,7 @@ mod deadline;
 mod descriptors;
 mod health;
 mod meter;
+mod pending;
 mod plain;
 mod refusals;
 
@@ -35,6 +36,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use meter::Metered;
+use pending::Pending;
 use refusals::Refusals;
 use rustls_pki_types::CertificateDer;
 use std::convert::Infallible;
@@ -43,7 +45,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -100,13 +101,15 @@ pub async fn serve<S>(
     S: Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    let caps =
-        Caps::new(limits.connections.min(descriptors::places()), limits.connections_per_address);
+    let places = limits.connections.min(descriptors::places());
+    let caps = Caps::new(places, limits.connections_per_address);
+    // Whoever says nothing takes no more than some of the places.
+    let silent = places.min(limits.connections_per_address) * 3 / 4;
     let tracker = TaskTracker::new();
     let cut = CancellationToken::new();
     let door = Arc::new(Door {
         tls,
-        handshakes: Semaphore::new(limits.handshakes),
+        handshakes: Pending::new(limits.handshakes.min(silent)),
         handshake_timeout: limits.handshake_timeout(),
         age: limits.connection_age(),
         farewell: limits.drain(),
@@ -175,7 +178,7 @@ fn http(limits: &Limits) -> http2::Builder<TokioExecutor> {
 /// What every connection passes through.
 struct Door {
     tls: Server,
-    handshakes: Semaphore,
+    handshakes: Pending,
     handshake_timeout: Duration,
     /// `None` for ever.
     age: Option<Duration>,
@@ -195,10 +198,13 @@ impl Door {
         S::Future: Send + 'static,
     {
         let handshake = tokio::time::timeout(self.handshake_timeout, self.handshake(tcp));
+        let mut turn = self.handshakes.begin();
         let stream = tokio::select! {
             () = self.stop.cancelled() => return,
+            () = turn.displaced() => return self.refusals.tell(peer, &"made room for newer ones"),
             stream = handshake => stream,
         };
+        drop(turn);
         match stream {
             Ok(Ok(stream)) => self.converse(stream, peer, routes).await,
             Ok(Err(error)) => self.refusals.tell(peer, &error),
@@ -208,7 +214,6 @@ impl Door {
 
     async fn handshake(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         tcp.set_nodelay(true)?;
-        let _permit = self.handshakes.acquire().await.map_err(io::Error::other)?;
         TlsAcceptor::from(self.tls.config()).accept(tcp).await
     }
 

@@ -291,7 +291,7 @@ impl Default for Limits {
         Self {
             connections: 4_096,
             connections_per_address: 1_024,
-            handshakes: 64,
+            handshakes: 768,
             handshake_timeout_ms: 5_000,
             connection_age_s: 3_600,
             streams_per_connection: 1_024,

@@ -48,7 +48,7 @@ const DOCS: &[(&str, &str)] = &[
     ("limits", "What one listener takes on from outside."),
     ("limits.connections", "Open connections; more are closed at once."),
     ("limits.connections_per_address", "The same for each remote address."),
-    ("limits.handshakes", "TLS handshakes at a time; more wait."),
+    ("limits.handshakes", "TLS handshakes at a time; of more, the oldest end."),
     ("limits.handshake_timeout_ms", "A handshake that takes longer is given up."),
     (
         "limits.connection_age_s",

@@ -1,6 +1,7 @@
 //! What a listener takes on, and how it stops.
 
 use crate::support::edge::{self as support, Served, check, home};
+use std::time::Duration;
 use strife::config::Limits;
 use strife::home::{Home, Party};
 use strife::identity::IdentityLayer;
@@ -21,14 +22,35 @@ async fn silent(served: &Served) -> TcpStream {
 #[tokio::test]
 async fn a_peer_that_never_shakes_hands_is_cut_off_and_holds_nobody_up() {
     let (_keep, home) = home();
-    let limits = Limits { handshakes: 1, handshake_timeout_ms: 200, ..Limits::default() };
+    let limits = Limits { handshake_timeout_ms: 200, ..Limits::default() };
     let served = serve(&home, limits, support::health().await).await;
     let mut idle = silent(&served).await;
     let channel = tls::to_gateway(&home, Party::Client, &served.address).expect("a channel");
-    while check(channel.clone()).await.is_err() {}
+    check(channel).await.expect("answered");
     let mut heard = Vec::new();
     idle.read_to_end(&mut heard).await.expect("closed");
     assert!(heard.is_empty());
+}
+
+#[tokio::test]
+async fn those_who_say_nothing_give_way_to_whoever_comes_however_many_they_are() {
+    let (_keep, home) = home();
+    let for_ever = 3_600_000;
+    let limits = Limits { handshakes: 4, handshake_timeout_ms: for_ever, ..Limits::default() };
+    let served = serve(&home, limits, support::health().await).await;
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        idle.push(silent(&served).await);
+    }
+    let channel = tls::to_gateway(&home, Party::Client, &served.address).expect("a channel");
+    check(channel).await.expect("answered");
+    // The oldest are gone, each by whoever came fourth after it.
+    let all_end = async {
+        for mut gone in idle.drain(..36) {
+            let _ = gone.read_to_end(&mut Vec::new()).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_end).await.expect("they end");
 }
 
 #[tokio::test]

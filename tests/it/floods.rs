@@ -5,7 +5,7 @@
 
 use crate::support::frames::{
     CONTINUATION, DATA, END_HEADERS, Flooded, HEADERS, PING, RST_STREAM, SETTINGS, call, flood,
-    frame, say, says_goodbye,
+    frame, kinds, say,
 };
 use crate::support::live::{Turn, good, place};
 use std::sync::Arc;
@@ -217,14 +217,13 @@ fn three_hundred_silent_sockets_and_a_gibibyte_announced_cost_next_to_nothing() 
                     })
                     .collect();
                 let heard = say(home, address, &bytes, Duration::from_millis(700)).await;
-                assert!(!says_goodbye(&heard), "a call is refused, and not the connection");
-                answered += heard.windows(10).filter(|it| it == b"grpc-messa").count();
+                answered += kinds(&heard).filter(|kind| *kind == HEADERS).count();
             }
             drop(silent);
             answered
         },
     );
-    println!("{answered} heads of refusals seen uncompressed");
+    assert!(answered > 0, "a call that announces too much is refused, and not waited for");
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl State {
             }
             GatewayFact::BankReplaced(fact) => self.replace(fact)?,
             // What it put back is in the log, and was folded where it stands.
-            GatewayFact::LogMended(_) => {}
+            GatewayFact::LogMended(_) | GatewayFact::Audited(_) => {}
             GatewayFact::Began(fact) => self.begin(fact, lsn, wall_ms)?,
             GatewayFact::Voted(fact) => {
                 self.heard(fact.bank, fact.bank_lsn)?;
@@ -202,7 +202,6 @@ impl State {
                 };
                 self.sessions.insert(fact.token_sha256, session);
             }
-            GatewayFact::Audited(_) => {}
             GatewayFact::SessionClosed(fact) => {
                 self.sessions.remove(&fact.token_sha256);
             }

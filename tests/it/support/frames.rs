@@ -12,7 +12,6 @@ pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
-const GOAWAY: u8 = 7;
 pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_HEADERS: u8 = 4;
 
@@ -97,7 +96,7 @@ pub(crate) async fn flood(
     told
 }
 
-/// Sends `bytes` after the preface, and gives what comes back within `wait`: the frames' kinds.
+/// Sends `bytes` after the preface, and gives what comes back within `wait`.
 pub(crate) async fn say(home: &Home, address: &Address, bytes: &[u8], wait: Duration) -> Vec<u8> {
     let config = tls::client_of(home, Party::Client, Role::Gateway).expect("usable");
     let mut stream = tls::connect(address, config).await.expect("connected");
@@ -114,14 +113,13 @@ pub(crate) async fn say(home: &Home, address: &Address, bytes: &[u8], wait: Dura
     heard
 }
 
-/// Whether there is a GOAWAY among these frames.
-pub(crate) fn says_goodbye(mut heard: &[u8]) -> bool {
-    while heard.len() >= 9 {
-        let size = usize::from(heard[0]) << 16 | usize::from(heard[1]) << 8 | usize::from(heard[2]);
-        if heard[3] == GOAWAY {
-            return true;
-        }
+/// The kinds of these frames.
+pub(crate) fn kinds(mut heard: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let header = heard.get(..9)?;
+        let size = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+        let kind = header[3];
         heard = heard.get(9 + size..).unwrap_or_default();
-    }
-    false
+        Some(kind)
+    })
 }
