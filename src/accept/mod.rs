@@ -1,7 +1,7 @@
 //! Lets connections in, and no more than it said.
 //!
 //! ```text
-//! listener --> caps --> handshake (timed; the oldest give way) --> meter --> HTTP/2 (limited) --> routes
+//! listener --> caps --> handshake (timed, bounded) --> meter --> HTTP/2 (limited) --> routes
 //! ```
 //!
 //! tonic's own loop spins when descriptors run out, waits for ever for a handshake, and leaves

@@ -15,7 +15,7 @@ mod meters;
 mod service;
 
 use crate::accept::{self, Health};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::errors::{Exit, Failure, Reason};
 use crate::home::{Home, Party, Service, notify};
 use crate::identity::{self, Gate, IdentityLayer, Role};
@@ -45,11 +45,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let clock = Clock::start();
     identity::show_figures();
-    let place = config.banks.get(&bank).filter(|place| !place.foreign).ok_or_else(|| {
-        Failure::plain(Exit::Configuration, format!("strife.toml has no bank {bank} of ours")).todo(
-            "Add a table [banks.NAME] with its address, or check the name: strife config show",
-        )
-    })?;
+    let place = place(config, bank)?;
     let mut keeper = Keeper::new(home);
     let tls = keeper.server(Party::Bank(bank))?;
     let asking = keeper.client(Party::Bank(bank), Role::Gateway)?;
@@ -109,6 +105,14 @@ pub async fn run(
     });
     let _ = ended.await;
     lost.map_or(Ok(()), |lost| Err(journal_lost(bank, &lost)))
+}
+
+fn place(config: &Config, bank: BankName) -> Result<&config::Bank, Failure> {
+    config.banks.get(&bank).filter(|place| !place.foreign).ok_or_else(|| {
+        Failure::plain(Exit::Configuration, format!("strife.toml has no bank {bank} of ours")).todo(
+            "Add a table [banks.NAME] with its address, or check the name: strife config show",
+        )
+    })
 }
 
 fn routes(service: service::Bank, config: &Config, health: &Health) -> Gate<axum::Router> {

@@ -97,7 +97,8 @@ impl Meters {
                 | GatewayFact::Settled(_)
                 | GatewayFact::SessionOpened(_)
                 | GatewayFact::SessionClosed(_)
-                | GatewayFact::LogMended(_) => {}
+                | GatewayFact::LogMended(_)
+                | GatewayFact::Audited(_) => {}
             }
         }
     }

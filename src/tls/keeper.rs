@@ -26,8 +26,6 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often the ends are told to whoever collects metrics.
-const TELL_EVERY: Duration = Duration::from_mins(1);
 /// How often a person is told that a certificate ends soon.
 const WARN_EVERY: Duration = Duration::from_hours(12);
 /// A certificate that ends within this time is to be renewed.
@@ -97,18 +95,12 @@ impl Keeper {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut tell = tokio::time::interval(TELL_EVERY);
         let mut warn = tokio::time::interval(WARN_EVERY);
         let mut hangup = signal(SignalKind::hangup()).ok();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = look.tick() => self.look(),
-                _ = tell.tick() => self.each_end(|party, end| {
-                    let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                    metrics::gauge!("strife_cert_expiry_timestamp_seconds", "role" => party.kind())
-                        .set(end.as_secs_f64());
-                }),
                 _ = warn.tick() => self.each_end(warn_of),
                 Some(()) = heard(hangup.as_mut()) => {
                     tracing::info!("told to read the certificates again");

@@ -95,6 +95,7 @@ fn endure<T: std::fmt::Debug>(
     let home = scene.cluster.home().clone();
     let gateway = home.running(Service::Gateway).expect("running");
     let bystander = Bystander::begin(&home);
+    let calm = Instant::now();
     std::thread::sleep(CALM);
     let (began, before_kib) = (Instant::now(), resident_kib(&home));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -107,7 +108,7 @@ fn endure<T: std::fmt::Debug>(
     let (payer, paid) = bystander.end();
     println!("{name}: {told:?}");
     for (when, within) in
-        [("before", began - CALM..began), ("during", began..ended), ("after", ended..after)]
+        [("before", calm..began), ("during", began..ended), ("after", ended..after)]
     {
         let (count, middle, slow) = figures(&paid, within.clone());
         println!("  {when}: {count} payments, p50 {middle:?}, p99 {slow:?}");

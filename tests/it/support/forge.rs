@@ -34,7 +34,7 @@ fn params(wish: &Wish<'_>) -> CertificateParams {
     params.not_before = now + Duration::days(wish.valid.start);
     params.not_after = now + Duration::days(wish.valid.end);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = wish.purposes.clone();
+    params.extended_key_usages.clone_from(&wish.purposes);
     let uri = |role: &&str| SanType::URI((*role).to_owned().try_into().expect("ASCII"));
     params.subject_alt_names = wish.roles.iter().map(uri).collect();
     params

@@ -72,7 +72,7 @@ pub(crate) async fn flood(
             while !deaf && read.read(&mut heard).await.is_ok_and(|count| count > 0) {}
             // Kept open: to close it would be to give up.
             if deaf {
-                std::future::pending::<()>().await
+                std::future::pending::<()>().await;
             }
         });
         let mut sent = write.write_all(&opening).await;
