@@ -1,4 +1,4 @@
-//! HTTP/1 without TLS, for this machine: metrics.
+//! HTTP/1 without TLS, for this machine: metrics and the web page.
 //!
 //! Nothing that moves money is served here. A connection that says nothing is closed, and there are
 //! only so many.

@@ -4,12 +4,13 @@ use super::auditor::Latest;
 use super::banks::Bank;
 use super::coordinator::{CoordinatorBox, Request as Ask, gone};
 use super::sessions::Sessions;
+use super::tail::{Records, Tailer};
 use crate::errors::{self, Reason};
 use crate::journal::{Clock, wall_ms};
 use crate::wire::v1::admin_service_server::AdminService;
 use crate::wire::v1::{
     BankStatus, EndSessionsRequest, EndSessionsResponse, InDoubt, ListInDoubtRequest,
-    ListInDoubtResponse, StatusRequest, StatusResponse,
+    ListInDoubtResponse, StatusRequest, StatusResponse, TailLogRequest,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -27,6 +28,7 @@ pub(super) struct Admin {
     pub(super) clock: Clock,
     pub(super) mirror_lsn: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(super) audited: Latest,
+    pub(super) tailer: Tailer,
 }
 
 #[tonic::async_trait]
@@ -100,5 +102,14 @@ impl AdminService for Admin {
             age_ms: now.saturating_sub(payment.began_ms),
         });
         Ok(Response::new(ListInDoubtResponse { payments: payments.collect() }))
+    }
+
+    type TailLogStream = Records;
+
+    async fn tail_log(
+        &self,
+        request: Request<TailLogRequest>,
+    ) -> Result<Response<Self::TailLogStream>, Status> {
+        self.tailer.run(request.into_inner().after_lsn).map(Response::new)
     }
 }

@@ -20,6 +20,7 @@ pub mod mirror;
 mod page;
 mod service;
 mod sessions;
+mod tail;
 mod trail;
 mod watch;
 
@@ -28,7 +29,7 @@ use crate::config::{self, Config};
 use crate::errors::{Exit, Failure, Reason};
 use crate::home::{Home, Party, Service};
 use crate::identity::{self, Gate, IdentityLayer, Load};
-use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, fresh_start_id};
+use crate::journal::{self, Attached, Clock, Journal, Start, StartPoints, Tail, fresh_start_id};
 use crate::tls::Keeper;
 use crate::view;
 use crate::wire::DESCRIPTORS;
@@ -46,6 +47,7 @@ use sessions::Sessions;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
+use tail::Tailer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -77,18 +79,19 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     let (halted, mut halt) = mpsc::unbounded_channel();
     let meters = Meters::new(&started.state);
     let shell = CoordinatorShell::new(banks.len(), halted, started.durable.lsn(), meters);
-    let owner = spawn(own(started, config, &mailbox, shell, clock, mirror.feed.clone())?, mail)?;
+    let (owner, tail) = own(started, config, &mailbox, shell, clock, mirror.feed.clone())?;
+    let owner = spawn(owner, mail)?;
     // What is in flight when a stop is asked for is finished over these.
     let hang_up = CancellationToken::new();
     for bank in banks.iter().cloned() {
         tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
     tokio::spawn(keeper.run(stop.clone()));
-    let page = page::routes(home, &mailbox, mirror.lag());
+    let page = page::routes(home, &mailbox, mirror.lag(), config.console.enabled);
     let closing = CancellationToken::new();
-    let audited = audit(home, config, &hang_up)?;
+    let tailer = Tailer::new(tail, home.data(Service::Gateway), closing.clone());
     let mirror_lsn = Box::new(mirror.progress());
-    let shown = Shown { clock, mirror_lsn, audited };
+    let shown = Shown { clock, mirror_lsn, audited: audit(home, config, &hang_up)?, tailer };
     let outside = routes(config, &mailbox, &sessions, &banks, shown, &closing, &health.outside);
     let inside = inside(config, &mailbox, banks, &health.inside);
     health.open().await;
@@ -162,6 +165,7 @@ struct Shown {
     clock: Clock,
     mirror_lsn: Box<dyn Fn() -> u64 + Send + Sync>,
     audited: auditor::Latest,
+    tailer: Tailer,
 }
 
 fn attach_mirror(home: &Home, started: &Start<State>) -> Result<Attached, Failure> {
@@ -182,7 +186,7 @@ fn routes(
     stop: &CancellationToken,
     health: &Health,
 ) -> Gate<axum::Router> {
-    let Shown { clock, mirror_lsn, audited } = shown;
+    let Shown { clock, mirror_lsn, audited, tailer } = shown;
     let gateway = service::Gateway {
         coordinator: coordinator.clone(),
         sessions: Arc::clone(sessions),
@@ -199,6 +203,7 @@ fn routes(
         clock,
         mirror_lsn,
         audited,
+        tailer,
     };
     let gateway = PaymentGatewayServer::new(gateway)
         .max_decoding_message_size(config.limits.message_bytes)
@@ -228,13 +233,14 @@ fn own(
     shell: CoordinatorShell,
     clock: Clock,
     view: Option<view::Feed>,
-) -> Result<CoordinatorOwner, Failure> {
+) -> Result<(CoordinatorOwner, Tail), Failure> {
     let Start { state, log, durable, .. } = started;
     let awake = mailbox.clone();
     let journal = Journal::start("gateway", log, view, move |durable| awake.durable(durable))
         .map_err(|error| Failure::unexpected("start the log's thread", &error))?;
     let coordinator = Coordinator::new(state, settings(config), clock.now());
-    Ok(CoordinatorOwner::new(coordinator, shell, journal, clock, durable))
+    let tail = journal.tail();
+    Ok((CoordinatorOwner::new(coordinator, shell, journal, clock, durable), tail))
 }
 
 fn settings(config: &Config) -> Settings {

@@ -97,6 +97,7 @@ rules! {
         "Status": OPERATORS, READER;
         "ListInDoubt": OPERATORS, READER;
         "EndSessions": OPERATORS, OPERATOR;
+        "TailLog": OPERATORS, READER;
     }
     "strife.v1.CoordinatorService" {
         "Hello": BANKS, NO_SESSION;

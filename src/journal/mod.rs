@@ -13,12 +13,14 @@ mod attach;
 mod opening;
 mod owner;
 mod recovered;
+mod tail;
 mod thread;
 
 pub use attach::{Attached, attach};
 pub use opening::{OpenFailure, Start, StartPoints, fresh_start_id, open};
 pub use owner::{Mail, Mailbox, Owner, Shell};
 pub use recovered::{Recovered, note_recovery, recoveries};
+pub use tail::{Broken, Tail, Watch};
 pub use thread::{Journal, JournalStopped};
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

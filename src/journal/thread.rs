@@ -4,7 +4,7 @@
 //! write or a sync ends the process at once: after a failed fsync the pages are marked clean, and a
 //! retry would lie.
 
-use super::LAZY_MS_MAX;
+use super::{LAZY_MS_MAX, Tail};
 use crate::view;
 use metrics::{Gauge, Histogram};
 use recovery::record::Encoded;
@@ -35,6 +35,7 @@ pub struct JournalStopped;
 pub struct Journal {
     commands: Sender<Command>,
     room_bytes: Arc<AtomicU64>,
+    tail: Tail,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,6 +50,7 @@ impl Journal {
     ) -> std::io::Result<Self> {
         let (commands, queue) = mpsc::channel();
         let room_bytes = Arc::new(AtomicU64::new(log.room()));
+        let tail = Tail::new();
         let mut writer = Writer {
             log,
             view,
@@ -58,11 +60,17 @@ impl Journal {
             marked: false,
             spare_due: Instant::now(),
             meters: Meters::new(),
+            tail: tail.clone(),
         };
         let thread = std::thread::Builder::new()
             .name(format!("{name}-log"))
             .spawn(move || writer.run(&queue))?;
-        Ok(Self { commands, room_bytes, thread: Some(thread) })
+        Ok(Self { commands, room_bytes, tail, thread: Some(thread) })
+    }
+
+    /// Where the log can be watched as it grows.
+    pub fn tail(&self) -> Tail {
+        self.tail.clone()
     }
 
     /// Queues records; `first` is the place of the first. `urgent`: somebody waits for them.
@@ -102,6 +110,7 @@ struct Writer {
     marked: bool,
     spare_due: Instant,
     meters: Meters,
+    tail: Tail,
 }
 
 /// Its figures, by handles taken once.
@@ -198,8 +207,12 @@ impl Writer {
         self.lazy_since = None;
         self.marked = false;
         (self.on_durable)(synced.durable);
-        if let Some(view) = &self.view {
-            synced.batches.into_iter().for_each(|batch| view.send_image(batch));
+        self.tail.advance(synced.durable.lsn().get());
+        for batch in synced.batches {
+            self.tail.offer(&batch);
+            if let Some(view) = &self.view {
+                view.send_image(batch);
+            }
         }
         self.room_bytes.store(self.log.room(), Ordering::Relaxed);
     }

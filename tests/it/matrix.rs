@@ -37,6 +37,7 @@ const WHO: &str = "
     strife.v1.PaymentGateway/Logout                  client,admin  client,auditor,admin
     strife.v1.AdminService/Status                    admin         auditor,admin
     strife.v1.AdminService/ListInDoubt               admin         auditor,admin
+    strife.v1.AdminService/TailLog                   admin         auditor,admin
     strife.v1.AdminService/EndSessions               admin         admin
     strife.v1.CoordinatorService/Hello               bank          -
     strife.v1.CoordinatorService/Inquire             bank          -
