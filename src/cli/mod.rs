@@ -166,6 +166,8 @@ enum Command {
     Gateway(serve::GatewayArgs),
     /// Run one bank
     Bank(serve::BankArgs),
+    /// Serve the web page, for auditors and admins
+    Console(serve::ConsoleArgs),
     /// Show what runs
     Status(status::StatusArgs),
 
@@ -225,6 +227,7 @@ impl Command {
             Self::Init(args) => init::run(&args, context),
             Self::Gateway(args) => serve::gateway(&args, context),
             Self::Bank(args) => serve::bank(&args, context),
+            Self::Console(args) => serve::console(&args, context),
             Self::Status(args) => status::run(&args, context),
             Self::Client(args) => client::run(args, context),
             Self::View(args) => view::view(&args, context),
@@ -252,7 +255,7 @@ impl Command {
     /// Whether it logs as a service, and so starts its own telemetry.
     fn is_service(&self) -> bool {
         match self {
-            Self::Gateway(_) | Self::Bank(_) | Self::Client(_) => true,
+            Self::Gateway(_) | Self::Bank(_) | Self::Console(_) | Self::Client(_) => true,
             Self::Up(_)
             | Self::Init(_)
             | Self::Status(_)

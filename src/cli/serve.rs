@@ -1,12 +1,13 @@
-//! `strife gateway` and `strife bank NAME`: one role each, as an operator or `strife up` runs it.
+//! `strife gateway`, `strife bank NAME`, `strife console`: one role each, as an operator or
+//! `strife up` runs it.
 
 use super::{Context, block_on};
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::errors::{Exit, Failure};
 use crate::home::Service;
 use crate::supervise::stop_token;
 use crate::telemetry::{self, Telemetry};
-use crate::{bank, crash, gateway};
+use crate::{bank, console, crash, gateway};
 use clap::Args;
 use recovery::drill::point::{Point, Role};
 use recovery::model::BankName;
@@ -29,12 +30,19 @@ pub(super) struct BankArgs {
     crash_at: Option<String>,
 }
 
+#[derive(Args, Debug)]
+pub(super) struct ConsoleArgs {
+    /// An address of its own, for when no gateway runs; otherwise the page is where the gateway's
+    /// metrics are, at console.address
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<Address>,
+}
+
 pub(super) fn gateway(args: &GatewayArgs, context: &Context) -> Result<(), Failure> {
     serve(
         context,
         Service::Gateway,
-        Role::Gateway,
-        args.crash_at.as_deref(),
+        args.crash_at.as_deref().map(|spec| (Role::Gateway, spec)),
         |config, stop| async move { gateway::run(&context.home, &config, stop).await },
     )
 }
@@ -45,18 +53,24 @@ pub(super) fn bank(args: &BankArgs, context: &Context) -> Result<(), Failure> {
     serve(
         context,
         Service::Bank(name),
-        Role::Bank,
-        args.crash_at.as_deref(),
+        args.crash_at.as_deref().map(|spec| (Role::Bank, spec)),
         |config, stop| async move { bank::run(&context.home, &config, name, stop).await },
     )
+}
+
+/// The web page. Nothing of it is drilled: no payment needs it.
+pub(super) fn console(args: &ConsoleArgs, context: &Context) -> Result<(), Failure> {
+    let listen = args.listen.clone();
+    serve(context, Service::Console, None, |config, stop| async move {
+        console::run(&context.home, &config, listen, stop).await
+    })
 }
 
 /// What every role does around its work: the home, the log, the crash point, the signals.
 fn serve<W>(
     context: &Context,
     service: Service,
-    role: Role,
-    crash_at: Option<&str>,
+    crash_at: Option<(Role, &str)>,
     work: impl FnOnce(Config, CancellationToken) -> W,
 ) -> Result<(), Failure>
 where
@@ -64,7 +78,7 @@ where
 {
     context.home.open()?;
     let config = context.config()?;
-    if let Some(spec) = crash_at {
+    if let Some((role, spec)) = crash_at {
         let points = Point::ALL.iter().filter(|point| point.role() == role);
         let names: Vec<&'static str> = points.map(|point| point.name()).collect();
         crash::arm(spec, &names)?;

@@ -47,7 +47,7 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     context.home.open()?;
     let timeout = context.timeout.unwrap_or(PING_TIMEOUT);
-    let all = services(&config).into_iter();
+    let all = services(&config, &context.home).into_iter();
     let asked = all.map(|(service, address)| row(&context.home, service, address, timeout));
     let rows = block_on(async { Ok(futures_util::future::join_all(asked).await) })?;
     let header = ["SERVICE", "STATE", "ADDRESS", "PID", "UP", ""];
@@ -66,11 +66,14 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> Result<(), Failure> {
     Err(Failure::plain(Exit::Unreachable, what).todo(todo))
 }
 
-fn services(config: &Config) -> Vec<(Service, &Address)> {
+/// The console only where it was started: it may be off.
+fn services<'a>(config: &'a Config, home: &Home) -> Vec<(Service, &'a Address)> {
     let gateway = (Service::Gateway, &config.gateway.address);
     let banks = config.banks.iter().filter(|(_, bank)| !bank.foreign);
     let banks = banks.map(|(name, bank)| (Service::Bank(*name), &bank.address));
-    std::iter::once(gateway).chain(banks).collect()
+    let console = home.last_run(Service::Console).is_some();
+    let console = console.then_some((Service::Console, &config.console.address));
+    std::iter::once(gateway).chain(banks).chain(console).collect()
 }
 
 async fn row(home: &Home, service: Service, configured: &Address, timeout: Duration) -> Row {

@@ -42,7 +42,11 @@ const DOCS: &[(&str, &str)] = &[
     ("gateway.reflection", "Whether gRPC reflection is served; `strife up` turns it on."),
     ("console", "The web page, and the gateway's metrics at /metrics."),
     ("console.enabled", "Whether the page is served; metrics always are."),
-    ("console.address", "Where both are. Metrics have no login: keep it on this machine."),
+    (
+        "console.address",
+        "Where both are. Without TLS: keep it on this machine, and reach it from elsewhere through \
+         a tunnel. The page wants an auditor's or an admin's password; metrics want none.",
+    ),
     ("wal", "The write-ahead logs."),
     ("wal.segment_bytes", "The size of one segment file, in bytes."),
     ("limits", "What one listener takes on from outside."),

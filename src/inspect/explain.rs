@@ -189,6 +189,7 @@ pub fn json(found: &Found, accounts: Accounts) -> Value {
         "lsn": told.decided.map(|(lsn, _)| lsn.get()),
         "decided_unix_ms": told.decided.map(|(_, ms)| ms),
         "ended": told.ended,
+        "lanes": told.lanes.iter().copied().map(lane).collect::<Vec<_>>(),
         "steps": steps.collect::<Vec<_>>(),
         "uncertainty": windows.collect::<Vec<_>>(),
         "restarts": restarts.collect::<Vec<_>>(),

@@ -33,6 +33,12 @@ pub const PIECES: &[Piece] = &[
         text: include_str!("strife-bank@.service"),
     },
     Piece {
+        name: "strife-console.service",
+        place: UNITS,
+        about: "the web page under systemd",
+        text: include_str!("strife-console.service"),
+    },
+    Piece {
         name: "strife.scrape.yml",
         place: PROMETHEUS,
         about: "what Prometheus reads",

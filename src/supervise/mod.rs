@@ -3,7 +3,8 @@
 //! ```text
 //! up --+-- strife gateway      each in its own process group, with a pipe from us as its stdin:
 //!      +-- strife bank HDFC    when we end, however we end, the pipe ends, and they stop
-//!      '-- strife bank ...
+//!      +-- strife bank ...
+//!      '-- strife console
 //! ```
 //!
 //! A child that is killed, or ends with 1, is started again; one that ends with 2, 6 or 8 would
@@ -49,12 +50,30 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
 }
 
+impl Plan {
+    /// Whether the web page is served.
+    fn has_console(&self) -> bool {
+        let off = |(name, value): &(String, String)| {
+            name == "STRIFE_CONSOLE__ENABLED" && value == "false"
+        };
+        self.config.console.enabled && !self.environment.iter().any(off)
+    }
+}
+
 /// Where a child stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum State {
     Starting,
+    /// After it ended and was not meant to.
+    StartingAgain,
     Ready,
     Down(Exit),
+}
+
+impl State {
+    fn is_starting(&self) -> bool {
+        matches!(self, Self::Starting | Self::StartingAgain)
+    }
 }
 
 /// Starts everything, tells `ready` once all stand, and minds them until `stop`. `say` is told
@@ -69,7 +88,7 @@ pub async fn run(
     let (gateway, banks) = (CancellationToken::new(), CancellationToken::new());
     let mut children = JoinSet::new();
     let mut states = BTreeMap::new();
-    for service in services(&plan.config) {
+    for service in services(plan) {
         let token = if service == Service::Gateway { &gateway } else { &banks };
         let spec = Spec::new(plan, service);
         children.spawn(mind(spec, plan.home.clone(), token.clone(), events.clone()));
@@ -97,7 +116,10 @@ pub async fn run(
             let failure = Failure::plain(*exit, what);
             break Err(failure.todo("What it said is above, and in logs/server.log of the home."));
         }
-        if !states.values().any(|state| *state == State::Starting)
+        if is_over(&states) {
+            break Err(nobody_left(&states));
+        }
+        if !payments(&states).any(State::is_starting)
             && let Some(ready) = ready.take()
         {
             notify::ready("everything is up");
@@ -114,16 +136,18 @@ pub async fn run(
     done
 }
 
-/// The gateway first: it is what a person waits for.
-fn services(config: &Config) -> impl Iterator<Item = Service> {
-    let banks = config.banks.iter().filter(|(_, bank)| !bank.foreign);
-    std::iter::once(Service::Gateway).chain(banks.map(|(name, _)| Service::Bank(*name)))
+/// The gateway first: it is what a person waits for. The console last: nothing needs it.
+fn services(plan: &Plan) -> impl Iterator<Item = Service> {
+    let banks = plan.config.banks.iter().filter(|(_, bank)| !bank.foreign);
+    let banks = banks.map(|(name, _)| Service::Bank(*name));
+    let console = plan.has_console().then_some(Service::Console);
+    std::iter::once(Service::Gateway).chain(banks).chain(console)
 }
 
 fn note(event: &Event, states: &mut BTreeMap<Service, State>, first: bool, say: &impl Fn(&str)) {
     let (service, state) = match event {
         Event::Ready(service) => {
-            if !first {
+            if !first && states.get(service) == Some(&State::StartingAgain) {
                 say(&format!("{service} is back."));
             }
             (service, State::Ready)
@@ -131,7 +155,7 @@ fn note(event: &Event, states: &mut BTreeMap<Service, State>, first: bool, say: 
         Event::Restarting { service, how, after } => {
             let after_ms = after.as_millis();
             say(&format!("{service} {how}: starting it again in {after_ms} ms."));
-            (service, State::Starting)
+            (service, State::StartingAgain)
         }
         Event::Down { service, exit } => {
             let (code, word) = (exit.code(), exit.word());
@@ -143,8 +167,18 @@ fn note(event: &Event, states: &mut BTreeMap<Service, State>, first: bool, say: 
     states.insert(*service, state);
 }
 
+/// Where those stand that payments need.
+fn payments(states: &BTreeMap<Service, State>) -> impl Iterator<Item = &State> {
+    states.iter().filter(|(service, _)| **service != Service::Console).map(|(_, state)| state)
+}
+
+/// A console alone is of no use.
+fn is_over(states: &BTreeMap<Service, State>) -> bool {
+    payments(states).all(|state| matches!(state, State::Down(_)))
+}
+
 fn starting(states: &BTreeMap<Service, State>) -> String {
-    let waiting = states.iter().filter(|(_, state)| **state == State::Starting);
+    let waiting = states.iter().filter(|(_, state)| state.is_starting());
     waiting.map(|(service, _)| service.to_string()).collect::<Vec<_>>().join(", ")
 }
 
@@ -156,7 +190,7 @@ fn down(states: &BTreeMap<Service, State>) -> Vec<Service> {
 fn nobody_left(states: &BTreeMap<Service, State>) -> Failure {
     let exit = states.values().find_map(|state| match state {
         State::Down(exit) => Some(*exit),
-        State::Starting | State::Ready => None,
+        State::Starting | State::StartingAgain | State::Ready => None,
     });
     Failure::plain(exit.unwrap_or(Exit::Unexpected), "no service is left running")
         .todo("What each said is above, and in logs/ of the home.")

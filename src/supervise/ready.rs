@@ -31,12 +31,8 @@ struct SignIn {
 
 impl Ready {
     pub(super) fn new(plan: &Plan, down: &[Service]) -> Self {
-        let console = &plan.config.console;
-        let off = plan
-            .environment
-            .iter()
-            .any(|(name, value)| name == "STRIFE_CONSOLE__ENABLED" && value == "false");
-        let console = (console.enabled && !off).then(|| format!("http://{}", console.address));
+        let address = &plan.config.console.address;
+        let console = plan.has_console().then(|| format!("http://{address}"));
         Self {
             ready: down.is_empty(),
             home: plan.home.root().display().to_string(),

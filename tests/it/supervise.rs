@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Writes its run file and lives as long as its stdin; ends with what `end_<role>` says, if it is
 /// there.
-const SCRIPT: &str = r#"if [ "$1" = gateway ]; then role=gateway; else role=bank_$2; fi
+const SCRIPT: &str = r#"if [ "$1" = bank ]; then role=bank_$2; else role=$1; fi
 if [ -f "$FAKE_HOME/end_$role" ]; then exit "$(cat "$FAKE_HOME/end_$role")"; fi
 [ "$STRIFE_SUPERVISED" = 1 ] || exit 2
 file="$FAKE_HOME/run/$role.json"

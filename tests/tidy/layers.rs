@@ -7,10 +7,10 @@ use crate::source::{Named, Source, paths};
 pub(crate) const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["live", "bench"],
+    &["live", "bench", "console"],
     &["supervise", "inspect", "doctor", "ops", "backup"],
     &["init"],
-    &["gateway", "bank", "client", "console"],
+    &["gateway", "bank", "client"],
     &["accept", "certs"],
     &["tls", "journal"],
     &["identity", "sqlite"],

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub(crate) mod browser;
 pub(crate) mod caller;
 pub(crate) mod cluster;
 pub(crate) mod edge;
@@ -9,3 +10,4 @@ pub(crate) mod frames;
 pub(crate) mod live;
 pub(crate) mod logs;
 pub(crate) mod scrape;
+pub(crate) mod web;
