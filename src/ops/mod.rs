@@ -51,6 +51,12 @@ pub const PIECES: &[Piece] = &[
         text: include_str!("strife.rules.yml"),
     },
     Piece {
+        name: "OPERATIONS.md",
+        place: "/usr/share/doc/strife",
+        about: "the operator's handbook, with a section an alarm",
+        text: include_str!("../../OPERATIONS.md"),
+    },
+    Piece {
         name: "strife.dashboard.json",
         place: "Grafana: Dashboards, Import",
         about: "a board for Grafana",

@@ -31,6 +31,7 @@ mod metrics;
 mod objects;
 mod once;
 mod openssl;
+mod operations;
 mod ops;
 mod outage;
 mod power;
