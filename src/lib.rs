@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod backup;
 pub mod bank;
+pub mod bench;
 pub mod certs;
 pub mod cli;
 pub mod client;

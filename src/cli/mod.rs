@@ -6,6 +6,7 @@
 
 mod audit;
 mod backup;
+mod bench;
 mod certs;
 mod client;
 mod config;
@@ -191,9 +192,11 @@ enum Command {
     /// Compare the gateway's log with the banks' journals
     Audit(audit::AuditArgs),
 
-    // Proving: bench.
+    // Proving.
     /// Kill real processes at named instants, and see every rupee survive
     Drill(drill::DrillArgs),
+    /// Measure how fast it is, against what this machine could do at most
+    Bench(bench::BenchArgs),
 
     // Keeping it: rebuild, doctor, backup, restore, admin.
     /// Make a lost data directory again from those that are left
@@ -241,6 +244,7 @@ impl Command {
             Self::Restore(args) => backup::restore(&args, context),
             Self::Audit(args) => audit::run(&args, context),
             Self::Drill(args) => drill::run(&args, context),
+            Self::Bench(args) => bench::run(&args, context),
             Self::Doctor(args) => doctor::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
@@ -270,6 +274,7 @@ impl Command {
             | Self::Restore(_)
             | Self::Audit(_)
             | Self::Drill(_)
+            | Self::Bench(_)
             | Self::Doctor(_)
             | Self::Config(_)
             | Self::Certs(_)

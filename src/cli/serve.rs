@@ -5,6 +5,7 @@ use super::{Context, block_on};
 use crate::config::{Address, Config};
 use crate::errors::{Exit, Failure};
 use crate::home::Service;
+use crate::journal::forgo_sync;
 use crate::supervise::stop_token;
 use crate::telemetry::{self, Telemetry};
 use crate::{bank, console, crash, gateway};
@@ -14,11 +15,20 @@ use recovery::model::BankName;
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
+#[derive(Args, Copy, Clone, Debug)]
+struct Unsynced {
+    /// Only in a home that a benchmark made, to measure what syncing costs
+    #[arg(long, hide = true)]
+    without_sync: bool,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct GatewayArgs {
     /// Die by SIGKILL at this point, the NTH time it is reached: for drills
     #[arg(long, value_name = "POINT[:NTH]")]
     crash_at: Option<String>,
+    #[command(flatten)]
+    unsynced: Unsynced,
 }
 
 #[derive(Args, Debug)]
@@ -28,6 +38,8 @@ pub(super) struct BankArgs {
     /// Die by SIGKILL at this point, the NTH time it is reached: for drills
     #[arg(long, value_name = "POINT[:NTH]")]
     crash_at: Option<String>,
+    #[command(flatten)]
+    unsynced: Unsynced,
 }
 
 #[derive(Args, Debug)]
@@ -39,6 +51,7 @@ pub(super) struct ConsoleArgs {
 }
 
 pub(super) fn gateway(args: &GatewayArgs, context: &Context) -> Result<(), Failure> {
+    args.unsynced.arrange(context)?;
     serve(
         context,
         Service::Gateway,
@@ -47,7 +60,14 @@ pub(super) fn gateway(args: &GatewayArgs, context: &Context) -> Result<(), Failu
     )
 }
 
+impl Unsynced {
+    fn arrange(self, context: &Context) -> Result<(), Failure> {
+        if self.without_sync { forgo_sync(&context.home) } else { Ok(()) }
+    }
+}
+
 pub(super) fn bank(args: &BankArgs, context: &Context) -> Result<(), Failure> {
+    args.unsynced.arrange(context)?;
     let name: BankName =
         args.name.parse().map_err(|error| Failure::plain(Exit::Usage, format!("{error}")))?;
     serve(

@@ -9,6 +9,7 @@
 //! - [`retry`]: the same for everything that waits;
 //! - [`batch`]: the same for a file of payments;
 //! - [`watch`]: one's payments as they become final;
+//! - [`flow`]: many payments at once over one stream, for programs;
 //! - [`ask`], [`words`], [`show`], [`prompt`]: what a person types, and what a person is told.
 //!
 //! Refuses to know how banks and gateway do their work: it meets them only at the proto.
@@ -16,6 +17,7 @@
 pub mod ask;
 pub mod batch;
 pub mod classify;
+pub mod flow;
 pub mod link;
 pub mod outbox;
 pub mod pay;

@@ -15,6 +15,7 @@ mod owner;
 mod recovered;
 mod tail;
 mod thread;
+mod unsynced;
 
 pub use attach::{Attached, attach};
 pub use opening::{OpenFailure, Start, StartPoints, fresh_start_id, open};
@@ -22,6 +23,7 @@ pub use owner::{Mail, Mailbox, Owner, Shell};
 pub use recovered::{Recovered, note_recovery, recoveries};
 pub use tail::{Broken, Tail, Watch};
 pub use thread::{Journal, JournalStopped};
+pub use unsynced::{allow_unsynced, forgo_sync};
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

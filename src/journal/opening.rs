@@ -58,7 +58,7 @@ pub fn open<S: Fold>(
     begin: impl FnOnce(&S) -> (u64, S::Fact),
 ) -> Result<Start<S>, OpenFailure> {
     let started = Instant::now();
-    let disk = Disk::new(directory);
+    let disk = super::unsynced::disk(directory);
     let witnessed = peeked.filter(|peek| is_of(&disk, peek)).map(|peek| Lsn::new(peek.applied_lsn));
     let opened = wal::open(disk, options, witnessed)?;
     let mut replay = Replay::<S>::default();

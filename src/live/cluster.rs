@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::errors::{Exit, Failure};
 use crate::home::{Home, Service};
 use crate::init;
-use crate::users::{self, EMBEDDED};
+use crate::users::{self, EMBEDDED, Users};
 use nix::sys::signal::Signal;
 use recovery::model::BankName;
 use std::collections::BTreeMap;
@@ -40,11 +40,24 @@ pub struct Cluster {
     configured: BTreeMap<Service, PathBuf>,
     /// Services that are started by another program, and its arguments before theirs.
     wrapped: BTreeMap<Service, Vec<OsString>>,
+    /// What every role is told beside its name.
+    flags: Vec<OsString>,
 }
 
 impl Cluster {
     /// A new home, made below `parent` by `init`, with nothing running.
     pub fn make(
+        program: &Path,
+        parent: &Path,
+        adjust: impl FnOnce(&mut Config),
+    ) -> Result<Self, Failure> {
+        let demo = users::parse(EMBEDDED, "the built-in users.json")?;
+        Self::make_for(&demo, program, parent, adjust)
+    }
+
+    /// The same for other users than the demo's.
+    pub fn make_for(
+        users: &Users,
         program: &Path,
         parent: &Path,
         adjust: impl FnOnce(&mut Config),
@@ -63,11 +76,11 @@ impl Cluster {
         config.limits.drain_ms = DRAIN_MS;
         config.console.enabled = false;
         adjust(&mut config);
-        init::init(&home, &config, &users::parse(EMBEDDED, "the built-in users.json")?)?;
+        init::init(&home, &config, users)?;
         let (running, directory) = (BTreeMap::new(), Some(directory));
         let (program, configured) = (program.to_owned(), BTreeMap::new());
-        let wrapped = BTreeMap::new();
-        Ok(Self { running, program, home, config, directory, configured, wrapped })
+        let (wrapped, flags) = (BTreeMap::new(), Vec::new());
+        Ok(Self { running, program, home, config, directory, configured, wrapped, flags })
     }
 
     /// From its next start `service` is started by `wrapper`, whose last argument is to be the
@@ -84,6 +97,17 @@ impl Cluster {
             .map_err(|error| Failure::unexpected("write a configuration", &error))?;
         self.configured.insert(service, file);
         Ok(())
+    }
+
+    /// Has every role started from here on with `flag`.
+    pub fn with_flag(&mut self, flag: &str) {
+        self.flags.push(flag.into());
+    }
+
+    /// The process of `service`, while it runs.
+    pub fn pid(&mut self, service: Service) -> Option<u32> {
+        let process = self.running.get_mut(&service)?;
+        process.ended().is_none().then(|| process.id())
     }
 
     pub fn home(&self) -> &Home {
@@ -139,6 +163,7 @@ impl Cluster {
         if let Some(file) = self.configured.get(&service) {
             role.extend(["--config".into(), file.into()]);
         }
+        role.extend(self.flags.iter().cloned());
         self.running.remove(&service);
         let wrapper = self.wrapped.get(&service).map_or(&[][..], Vec::as_slice);
         let process = self.run_under(wrapper, &service.file_stem(), &self.home, role)?;

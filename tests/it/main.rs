@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod bad_input;
 mod batch;
+mod bench;
 mod browser;
 mod canary;
 mod certs;

@@ -7,7 +7,8 @@ use crate::source::{Named, Source, paths};
 pub(crate) const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["live", "bench", "console"],
+    &["bench"],
+    &["live", "console"],
     &["supervise", "inspect", "doctor", "ops", "backup"],
     &["init"],
     &["gateway", "bank", "client"],

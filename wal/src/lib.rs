@@ -52,4 +52,4 @@ pub use open::{OpenReport, Opened, Torn, open};
 pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use segment::{Identity, Position, Predecessor, SegmentHeader};
 pub use spare::SpareTask;
-pub use storage::{Disk, Storage, StorageFile};
+pub use storage::{Disk, DiskFile, Storage, StorageFile};

@@ -99,17 +99,35 @@ pub(crate) fn write_all(file: &mut impl StorageFile, bytes: &[u8], offset: u64) 
 #[derive(Clone, Debug)]
 pub struct Disk {
     root: Arc<PathBuf>,
+    syncs: bool,
+}
+
+/// A file of a [`Disk`].
+#[derive(Debug)]
+pub struct DiskFile {
+    file: File,
+    syncs: bool,
 }
 
 impl Disk {
     /// The data directory `directory`. Nothing is made until a log is created in it.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { root: Arc::new(directory.into()) }
+        Self { root: Arc::new(directory.into()), syncs: true }
+    }
+
+    /// The same, but what it calls durable is not: [`StorageFile::sync_data`] does nothing. For
+    /// measuring what syncing costs, on a directory that is thrown away, and for nothing else.
+    pub fn without_sync(directory: impl Into<PathBuf>) -> Self {
+        Self { syncs: false, ..Self::new(directory) }
+    }
+
+    fn with(&self, file: File) -> DiskFile {
+        DiskFile { file, syncs: self.syncs }
     }
 }
 
 impl Storage for Disk {
-    type File = File;
+    type File = DiskFile;
     type Lock = File;
 
     fn locate(&self, path: &str) -> PathBuf {
@@ -154,21 +172,19 @@ impl Storage for Disk {
         Ok(names)
     }
 
-    fn create(&self, path: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.locate(path))
+    fn create(&self, path: &str) -> io::Result<DiskFile> {
+        let mut new = OpenOptions::new();
+        let new = new.read(true).write(true).create_new(true).mode(0o600);
+        new.open(self.locate(path)).map(|file| self.with(file))
     }
 
-    fn open(&self, path: &str) -> io::Result<File> {
-        File::open(self.locate(path))
+    fn open(&self, path: &str) -> io::Result<DiskFile> {
+        File::open(self.locate(path)).map(|file| self.with(file))
     }
 
-    fn open_to_write(&self, path: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.locate(path))
+    fn open_to_write(&self, path: &str) -> io::Result<DiskFile> {
+        let opened = OpenOptions::new().read(true).write(true).open(self.locate(path));
+        opened.map(|file| self.with(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -184,24 +200,24 @@ impl Storage for Disk {
     }
 }
 
-impl StorageFile for File {
+impl StorageFile for DiskFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
+        FileExt::read_at(&self.file, buffer, offset)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        FileExt::write_at(self, bytes, offset)
+        FileExt::write_at(&self.file, bytes, offset)
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        File::sync_data(self)
+        if self.syncs { self.file.sync_data() } else { Ok(()) }
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        File::set_len(self, len)
+        self.file.set_len(len)
     }
 }
