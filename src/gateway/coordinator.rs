@@ -194,7 +194,7 @@ impl CoordinatorShell {
         self.gathered[usize::from(bank)].clear();
     }
 
-    fn send(&mut self, index: usize, start: &Start, bank: BankName) -> bool {
+    fn send(&mut self, index: usize, start: &Start) -> bool {
         let instructions = std::mem::take(&mut self.gathered[index]);
         match &self.lines[index] {
             None => true,
@@ -210,7 +210,7 @@ impl CoordinatorShell {
                         | Instruction::Commit { .. }
                         | Instruction::Abort { .. } => None,
                     });
-                    let steps = batch.iter().filter_map(|i| instruction_to(start, lsn, bank, i));
+                    let steps = batch.iter().filter_map(instruction_to);
                     let message = v1::ParticipateRequest {
                         gateway: Some(intro_to(start, lsn)),
                         instructions: steps.collect(),
@@ -331,8 +331,7 @@ impl Shell<Coordinator> for CoordinatorShell {
             if self.gathered[index].is_empty() {
                 continue;
             }
-            let bank = coordinator.state().banks[index].name;
-            if !self.send(index, &start, bank) {
+            if !self.send(index, &start) {
                 self.lines[index] = None;
             }
         }

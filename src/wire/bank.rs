@@ -116,38 +116,95 @@ fn side_to(side: Side) -> v1::Side {
     }
 }
 
+fn id_to(payment: GlobalId) -> v1::PaymentId {
+    let GlobalId { origin, epoch, number } = payment;
+    v1::PaymentId { origin, epoch, number }
+}
+
+fn id_from(id: &v1::PaymentId) -> GlobalId {
+    let v1::PaymentId { origin, epoch, number } = *id;
+    GlobalId { origin, epoch, number }
+}
+
+/// The prepare of `payment` as an item of a batch.
+fn hold_to(payment: GlobalId, order: &Order) -> v1::Hold {
+    let Order { reference, terms, payer_bank, payee_bank } = order;
+    let currency = (terms.currency != Currency::INR).then(|| terms.currency.to_string());
+    let other_bank = (payee_bank != payer_bank).then(|| payee_bank.as_str().to_owned());
+    v1::Hold {
+        payment: Some(id_to(payment)),
+        client_id: reference.client.as_str().to_owned(),
+        transaction_id: reference.transaction.as_str().to_owned(),
+        payer_account: terms.payer.into(),
+        recipient_account: terms.payee.into(),
+        amount_minor: terms.amount.minor(),
+        currency_code: currency.unwrap_or_default(),
+        memo: terms.memo.as_str().to_owned(),
+        payer_bank: payer_bank.as_str().to_owned(),
+        recipient_bank: other_bank.unwrap_or_default(),
+    }
+}
+
+fn hold_from(hold: &v1::Hold) -> Result<(GlobalId, Order), WireError> {
+    let account = |name, number: u64| {
+        let parsed = AccountNumber::try_from(number);
+        parsed.map_err(|error| WireError { field: name, why: error.to_string() })
+    };
+    let payment = hold.payment.as_ref().ok_or_else(|| WireError::missing("payment"))?;
+    let amount = Amount::try_from(hold.amount_minor)
+        .map_err(|error| WireError { field: "amount_minor", why: error.to_string() })?;
+    let currency = match hold.currency_code.as_str() {
+        "" => Currency::INR,
+        code => field("currency_code", code)?,
+    };
+    let payer_bank: BankName = field("payer_bank", &hold.payer_bank)?;
+    let payee_bank = match hold.recipient_bank.as_str() {
+        "" => payer_bank,
+        name => field("recipient_bank", name)?,
+    };
+    let terms = Terms {
+        payer: account("payer_account", hold.payer_account)?,
+        payee: account("recipient_account", hold.recipient_account)?,
+        amount,
+        currency,
+        memo: field("memo", &hold.memo)?,
+    };
+    let reference = Reference {
+        client: field("client_id", &hold.client_id)?,
+        transaction: field("transaction_id", &hold.transaction_id)?,
+    };
+    Ok((id_from(payment), Order { reference, terms, payer_bank, payee_bank }))
+}
+
 /// An instruction as an item of a batch; `None` for [`Instruction::Forget`], which is the batch's.
-pub fn instruction_to(
-    sender: &Start,
-    lsn: u64,
-    bank: BankName,
-    instruction: &Instruction,
-) -> Option<v1::Instruction> {
+pub fn instruction_to(instruction: &Instruction) -> Option<v1::Instruction> {
     use v1::instruction::Step;
     let step = match instruction {
-        Instruction::Prepare { payment, order } => {
-            Step::Prepare(prepare_to(sender, lsn, bank, *payment, order))
-        }
-        Instruction::Commit { payment, lazily: false } => Step::Commit(payment.to_string()),
-        Instruction::Commit { payment, lazily: true } => Step::CommitLazily(payment.to_string()),
-        Instruction::Abort { payment } => Step::Abort(payment.to_string()),
+        Instruction::Prepare { payment, order } => Step::Hold(hold_to(*payment, order)),
+        Instruction::Commit { payment, lazily: false } => Step::Post(id_to(*payment)),
+        Instruction::Commit { payment, lazily: true } => Step::PostLazily(id_to(*payment)),
+        Instruction::Abort { payment } => Step::Release(id_to(*payment)),
         Instruction::Forget { .. } => return None,
     };
     Some(v1::Instruction { step: Some(step) })
 }
 
+/// An instruction in either of its forms.
 pub fn instruction_from(instruction: &v1::Instruction) -> Result<Instruction, WireError> {
     use v1::instruction::Step;
     let step = instruction.step.as_ref().ok_or_else(|| WireError::missing("step"))?;
-    let payment = |id: &str| field::<GlobalId>("transaction_id", id);
+    let named = |id: &str| field::<GlobalId>("transaction_id", id);
+    let prepare = |(payment, order)| Instruction::Prepare { payment, order: Box::new(order) };
+    let commit = |payment, lazily| Instruction::Commit { payment, lazily };
     Ok(match step {
-        Step::Prepare(request) => {
-            let (payment, order) = prepare_from(request)?;
-            Instruction::Prepare { payment, order: Box::new(order) }
-        }
-        Step::Commit(id) => Instruction::Commit { payment: payment(id)?, lazily: false },
-        Step::CommitLazily(id) => Instruction::Commit { payment: payment(id)?, lazily: true },
-        Step::Abort(id) => Instruction::Abort { payment: payment(id)? },
+        Step::Hold(hold) => prepare(hold_from(hold)?),
+        Step::Post(id) => commit(id_from(id), false),
+        Step::PostLazily(id) => commit(id_from(id), true),
+        Step::Release(id) => Instruction::Abort { payment: id_from(id) },
+        Step::Prepare(request) => prepare(prepare_from(request)?),
+        Step::Commit(id) => commit(named(id)?, false),
+        Step::CommitLazily(id) => commit(named(id)?, true),
+        Step::Abort(id) => Instruction::Abort { payment: named(id)? },
     })
 }
 
@@ -183,7 +240,8 @@ pub(super) fn reason_to(state: HoldState) -> String {
 
 pub fn report_to(report: &Report) -> v1::Report {
     v1::Report {
-        transaction_id: report.payment.to_string(),
+        transaction_id: String::new(),
+        payment: Some(id_to(report.payment)),
         state: state_to(report.state).into(),
         reason: reason_to(report.state),
         alarm: report.alarm,
@@ -191,14 +249,80 @@ pub fn report_to(report: &Report) -> v1::Report {
 }
 
 pub fn report_from(report: &v1::Report) -> Result<Report, WireError> {
-    Ok(Report {
-        payment: field("transaction_id", &report.transaction_id)?,
-        state: state_from(report.state(), &report.reason)?,
-        alarm: report.alarm,
-    })
+    let payment = match &report.payment {
+        Some(id) => id_from(id),
+        None => field("transaction_id", &report.transaction_id)?,
+    };
+    Ok(Report { payment, state: state_from(report.state(), &report.reason)?, alarm: report.alarm })
 }
 
 /// The state that a unary answer names; `None` where the bank leaves it out.
 pub fn state_from_unary(response: &v1::TransactionResponse) -> Option<HoldState> {
     state_from(response.state(), &response.reason).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(payee_bank: &str) -> Order {
+        let parsed = "Order of a test";
+        Order {
+            reference: Reference {
+                client: "client1".parse().expect(parsed),
+                transaction: "rent-august".parse().expect(parsed),
+            },
+            terms: Terms {
+                payer: "10000000000001".parse().expect(parsed),
+                payee: "00000000000002".parse().expect(parsed),
+                amount: 250.try_into().expect(parsed),
+                currency: "EUR".parse().expect(parsed),
+                memo: "for August".parse().expect(parsed),
+            },
+            payer_bank: "HDFC".parse().expect(parsed),
+            payee_bank: payee_bank.parse().expect(parsed),
+        }
+    }
+
+    const PAYMENT: GlobalId = GlobalId { origin: u64::MAX, epoch: 3, number: 77 };
+
+    #[test]
+    fn an_instruction_means_the_same_behind_the_wire() {
+        let instructions = [
+            Instruction::Prepare { payment: PAYMENT, order: Box::new(order("ICICI")) },
+            Instruction::Prepare { payment: PAYMENT, order: Box::new(order("HDFC")) },
+            Instruction::Commit { payment: PAYMENT, lazily: false },
+            Instruction::Commit { payment: PAYMENT, lazily: true },
+            Instruction::Abort { payment: PAYMENT },
+        ];
+        for instruction in instructions {
+            let sent = instruction_to(&instruction).expect("an item");
+            assert_eq!(instruction_from(&sent), Ok(instruction));
+        }
+    }
+
+    #[test]
+    fn a_hold_that_is_none_is_refused_by_its_field() {
+        let whole = hold_to(PAYMENT, &order("ICICI"));
+        let broken: [(&str, fn(&mut v1::Hold)); 5] = [
+            ("payment", |hold| hold.payment = None),
+            ("amount_minor", |hold| hold.amount_minor = 0),
+            ("payer_account", |hold| hold.payer_account = u64::MAX),
+            ("client_id", |hold| hold.client_id.clear()),
+            ("payer_bank", |hold| hold.payer_bank.clear()),
+        ];
+        for (field, break_it) in broken {
+            let mut hold = whole.clone();
+            break_it(&mut hold);
+            assert_eq!(hold_from(&hold).map_err(|error| error.field), Err(field));
+        }
+    }
+
+    #[test]
+    fn a_report_means_the_same_behind_the_wire() {
+        for state in [HoldState::Held, HoldState::Refused(Reason::InsufficientFunds)] {
+            let report = Report { payment: PAYMENT, state, alarm: false };
+            assert_eq!(report_from(&report_to(&report)), Ok(report));
+        }
+    }
 }
