@@ -37,10 +37,30 @@ struct Live {
     last_used_ms: AtomicU64,
 }
 
+/// What a call needs to know of its caller, made ready once and not by every call.
+struct Member {
+    principal: Principal,
+    credential_sha256: [u8; 32],
+}
+
 /// The users file as it was when it was last looked at.
 struct Known {
     users: Users,
+    members: HashMap<ClientId, Member>,
     modified: Option<SystemTime>,
+}
+
+impl Known {
+    fn new(users: Users, modified: Option<SystemTime>) -> Self {
+        let member = |user: &User| {
+            let (client_id, role) = (user.client_id, user.role);
+            let (account, bank) = (user.account(), user.bank());
+            let principal = Principal { client_id, role, account, bank };
+            (client_id, Member { principal, credential_sha256: user.credential_sha256() })
+        };
+        let members = users.clients.iter().map(member).collect();
+        Self { users, members, modified }
+    }
 }
 
 pub(super) struct Sessions {
@@ -84,7 +104,8 @@ impl Sessions {
         absolute: Duration,
     ) -> Result<Self, Failure> {
         let users_file = home.users_file();
-        let known = Known { users: users::load(&users_file)?, modified: modified(&users_file) };
+        let modified = modified(&users_file);
+        let known = Known::new(users::load(&users_file)?, modified);
         let now = wall_ms();
         let live =
             sessions.filter(|(_, session)| session.expires_ms > now).map(|(hash, session)| {
@@ -113,7 +134,7 @@ impl Sessions {
         match users::load(&self.users_file) {
             Ok(users) => {
                 let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-                *known = Known { users, modified: now };
+                *known = Known::new(users, now);
             }
             Err(failure) => tracing::error!("users stay as they were: {failure}"),
         }
@@ -274,12 +295,11 @@ impl Authenticator for Sessions {
             return Err(AuthFailure::TokenInvalid);
         }
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let user = known.users.find(client_id).ok_or(AuthFailure::TokenInvalid)?;
-        if user.credential_sha256() != session.credential_sha256 {
+        let member = known.members.get(&client_id).ok_or(AuthFailure::TokenInvalid)?;
+        if member.credential_sha256 != session.credential_sha256 {
             return Err(AuthFailure::TokenInvalid);
         }
         live.last_used_ms.store(now, Ordering::Relaxed);
-        let (account, bank) = (user.account(), user.bank());
-        Ok(Principal { client_id, role: user.role, account, bank })
+        Ok(member.principal)
     }
 }

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
@@ -219,6 +219,7 @@ impl Seen {
             code: meters::code_name(code),
             reason: reason.map_or("", Reason::name),
             elapsed,
+            at: SystemTime::now(),
         });
     }
 }

@@ -102,10 +102,13 @@ impl Telemetry {
             .with_target(false)
             .with_filter(human_filter(self.stderr));
         let mut guards = vec![stderr_guard];
+        let shown = matches!(self.stderr, Some(Level::Debug | Level::Trace));
+        let mut lines = calls::Lines { file: None, shown };
         let json = match &self.file {
             Some(path) => {
                 let (file, guard) = writer(open(path)?, false);
                 guards.push(guard);
+                lines.file = Some(file.clone());
                 let layer = tracing_subscriber::fmt::layer()
                     .json()
                     .flatten_event(true)
@@ -119,7 +122,9 @@ impl Telemetry {
         };
         // A second start in one process, as in tests, keeps the first.
         let _ = tracing_subscriber::registry().with(human).with(json).try_init();
-        Ok(Guard { _calls: calls::start(), _guards: guards })
+        lines.file =
+            lines.file.filter(|_| tracing::enabled!(target: calls::TARGET, tracing::Level::INFO));
+        Ok(Guard { _calls: calls::start(lines), _guards: guards })
     }
 }
 
@@ -138,7 +143,7 @@ fn writer(to: impl std::io::Write + Send + 'static, lossy: bool) -> (NonBlocking
 fn file_filter(level: Level) -> Result<EnvFilter, Failure> {
     let chosen = std::env::var("STRIFE_LOG").ok().filter(|text| !text.is_empty());
     let text = chosen.unwrap_or_else(|| format!("warn,strife={}", level.name()));
-    EnvFilter::try_new(&text).map_err(|error| {
+    EnvFilter::try_new(format!("{text},{}=off", calls::SHOWN)).map_err(|error| {
         let what = format!("STRIFE_LOG={text}: {error}");
         Failure::new(crate::errors::Reason::ConfigInvalid, what)
     })
@@ -147,12 +152,13 @@ fn file_filter(level: Level) -> Result<EnvFilter, Failure> {
 /// The line a call is for the file: at a thousand calls a second nobody reads it.
 fn human_filter(level: Option<Level>) -> Targets {
     let level = level.map_or(LevelFilter::ERROR, level_filter);
-    let calls = if level >= LevelFilter::DEBUG { level } else { LevelFilter::WARN };
+    let calls = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
     let libraries = level.min(LevelFilter::WARN);
     Targets::new()
         .with_default(libraries)
         .with_target("strife", level)
-        .with_target(calls::TARGET, calls)
+        .with_target(calls::TARGET, LevelFilter::WARN)
+        .with_target(calls::SHOWN, calls)
         .with_target(ENDED, LevelFilter::OFF)
 }
 
@@ -197,6 +203,7 @@ mod tests {
             code: "OK",
             reason: "",
             elapsed: Duration::from_millis(3),
+            at: std::time::SystemTime::UNIX_EPOCH,
         });
         drop(guard);
         let text = std::fs::read_to_string(path).expect("written");
@@ -210,6 +217,10 @@ mod tests {
         let call = find("call").expect("written");
         assert_eq!((&call["client_id"], &call["code"]), (&"client1".into(), &"OK".into()));
         assert_eq!(call["elapsed_ms"], 3.0);
+        assert_eq!(call["timestamp"], "1970-01-01T00:00:00.000000Z");
+        let keys = |line: &serde_json::Value| line.as_object().expect("an object").len();
+        assert_eq!((&call["level"], &call["target"]), (&"INFO".into(), &"strife::calls".into()));
+        assert_eq!(keys(call), 10, "timestamp, level, message, target and six fields");
         assert!(find("not at this level").is_none());
     }
 
