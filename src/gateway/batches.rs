@@ -18,7 +18,7 @@ use recovery::model::{AccountNumber, ClientId, Reference};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -168,7 +168,9 @@ impl Batches {
         let reference = Reference { client: self.client, transaction };
         self.next_tag += 1;
         let reply = Replies::Stream { tag: self.next_tag, out: self.replies.clone() };
-        if !self.coordinator.send(Request::Pay { reference, terms, deadline_ms: None, reply }) {
+        let since = Instant::now();
+        let pay = Request::Pay { reference, terms, deadline_ms: None, since, reply };
+        if !self.coordinator.send(pay) {
             return Err(lost());
         }
         self.under_way.insert(self.next_tag, payment.transaction_id.clone());

@@ -14,6 +14,7 @@ use recovery::message::{Hello, Instruction, Report, Unwelcome, Welcome};
 use recovery::model::{BankName, ClientId, Decision, GlobalId, Reference, Start, Terms};
 use recovery::payment::Phase;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use wal::Lsn;
 
@@ -37,6 +38,10 @@ impl Replies {
     }
 }
 
+/// A payment that has waited this long for its turn is refused unbegun: under more load than can be
+/// carried, those that are taken up stay quick, and the others hear at once.
+const QUEUE_AGE_MAX: Duration = Duration::from_millis(50);
+
 /// Instructions in one message to a bank.
 const INSTRUCTIONS_PER_MESSAGE_MAX: usize = 1_024;
 
@@ -46,6 +51,8 @@ pub(super) enum Request {
         reference: Reference,
         terms: Terms,
         deadline_ms: Option<u64>,
+        /// When it was handed over.
+        since: Instant,
         reply: Replies,
     },
     Ask {
@@ -228,7 +235,11 @@ impl Shell<Coordinator> for CoordinatorShell {
 
     fn receive(&mut self, request: Request, coordinator: &Coordinator) -> Option<Input> {
         Some(match request {
-            Request::Pay { reference, terms, deadline_ms, reply } => {
+            Request::Pay { since, reply, .. } if since.elapsed() > QUEUE_AGE_MAX => {
+                reply.send(Reply::Rejected(Rejection::TooManyRequests));
+                return None;
+            }
+            Request::Pay { reference, terms, deadline_ms, since: _, reply } => {
                 Input::Pay { ticket: self.expect(reply), reference, terms, deadline_ms }
             }
             Request::Ask { reference, reply } => {

@@ -22,7 +22,7 @@ use crate::wire::{terms_from, transaction_from};
 use recovery::gateway::{Answer, Outcome, Reply};
 use recovery::model::{AccountNumber, BankName, ClientId, Reason as Declined, Reference};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -220,7 +220,8 @@ impl PaymentGateway for Gateway {
         let transaction = transaction_from(&request.transaction_id)?;
         let terms = terms_from(payer, &request)?;
         let reference = Reference { client: principal.client_id, transaction };
-        self.outcome(|reply| Ask::Pay { reference, terms, deadline_ms, reply }).await
+        let since = Instant::now();
+        self.outcome(|reply| Ask::Pay { reference, terms, deadline_ms, since, reply }).await
     }
 
     async fn view_balance(

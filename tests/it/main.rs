@@ -1,6 +1,7 @@
 //! The integration tests, as one binary: a module a subject.
 
 mod accept;
+mod admission;
 mod audit;
 mod backup;
 mod bad_input;
