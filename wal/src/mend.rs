@@ -23,7 +23,7 @@ use crate::frame::{BatchImage, parse_batch};
 use crate::lsn::Lsn;
 use crate::read::Files;
 use crate::segment::{DIRECTORY, SegmentHeader};
-use crate::storage::{Storage, told};
+use crate::storage::{Storage, StorageFile as _, told};
 use crate::survey::{Segments, Survey, Verdict, survey};
 use crate::walk::{Seen, Tip, look, mark_at};
 
@@ -235,7 +235,7 @@ impl Mending {
         for (name, Mended { before, after }) in self.files {
             let path = format!("{DIRECTORY}/{name}");
             let now = told(storage, "open", &path, storage.open(&path))?;
-            let now = crate::storage::read_up_to(&now, u64::MAX);
+            let now = now.read_up_to(u64::MAX);
             if told(storage, "read", &path, now)? != before {
                 return Err(OpenError::Locked { path: storage.locate(&path) });
             }

@@ -11,7 +11,7 @@ use crate::error::{Fault, OpenError, ReadError, Why};
 use crate::frame::{BLOCK, Batch, Record};
 use crate::lsn::Lsn;
 use crate::segment::{DIRECTORY, Position, SegmentHeader, parse_name};
-use crate::storage::{Storage, read_up_to, told};
+use crate::storage::{Storage, StorageFile as _, told};
 use crate::survey::{self, Segments, is_segment};
 use crate::walk::{Seen, Tip, batch_after_lost_mark, look};
 
@@ -53,7 +53,7 @@ impl<S: Storage> Segments for Files<'_, S> {
 
     fn read(&mut self, index: usize, len: u64) -> Result<Cow<'_, [u8]>, Fault> {
         let path = format!("{DIRECTORY}/{}", self.names[index]);
-        let bytes = self.storage.open(&path).and_then(|file| read_up_to(&file, len));
+        let bytes = self.storage.open(&path).and_then(|file| file.read_up_to(len));
         let bytes = told(self.storage, "read", &path, bytes)?;
         if let Some(heard) = &mut self.heard {
             heard(bytes.len() as u64);

@@ -5,7 +5,7 @@
 //! `sync_data` of the file has returned, names when `sync_dir` of the directory has.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ pub trait Storage: Clone + Send + 'static {
 pub trait StorageFile: Send + 'static {
     /// Its length in bytes.
     fn size(&self) -> io::Result<u64>;
-    /// Reads some bytes; 0 at the end.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Up to `len` bytes from its start; fewer if it is shorter.
+    fn read_up_to(&self, len: u64) -> io::Result<Vec<u8>>;
     /// Writes some of the bytes, as `pwrite` does.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Makes all that was written durable.
@@ -63,22 +63,6 @@ pub(crate) fn told<S: Storage, T>(
     result: io::Result<T>,
 ) -> Result<T, Fault> {
     result.map_err(|source| Fault { verb, path: storage.locate(path), source })
-}
-
-/// Up to `len` bytes from the start of a file; fewer if it is shorter.
-pub(crate) fn read_up_to(file: &impl StorageFile, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; len.min(file.size()?) as usize];
-    let mut at = 0;
-    while at < bytes.len() {
-        match file.read_at(&mut bytes[at..], at as u64) {
-            Ok(0) => break,
-            Ok(count) => at += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(at);
-    Ok(bytes)
 }
 
 /// Writes all of `bytes`, however often that takes.
@@ -205,8 +189,12 @@ impl StorageFile for DiskFile {
         Ok(self.file.metadata()?.len())
     }
 
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(&self.file, buffer, offset)
+    fn read_up_to(&self, len: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(len.min(self.size()?) as usize);
+        let mut file = &self.file;
+        file.rewind()?;
+        file.take(len).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
