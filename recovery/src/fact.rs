@@ -4,8 +4,8 @@
 //! version in [`crate::record`].
 
 use crate::model::{
-    AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId, Heard,
-    HoldState, Lineage, Order, Reason, Reference, StartId, Vote, Witness,
+    Aborted, AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId,
+    Heard, HoldState, Lineage, Order, Reason, Reference, StartId, Vote, Witness,
 };
 use crate::record::{self, DecodeError, KIND_VERSION, Shape};
 use serde::{Deserialize, Serialize};
@@ -112,8 +112,8 @@ facts! {
         110 Held,
         111 Refused reshaped,
         112 Posted,
-        113 Released,
-        114 Tombstoned,
+        113 Released reshaped,
+        114 Tombstoned reshaped,
         115 Forgot,
     }
 }
@@ -393,19 +393,69 @@ pub struct Posted {
     pub heard: Heard,
 }
 
-/// The hold was let go.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// A fact whose second version has one field more, behind those of the first. `None` there is the
+/// first version, which reads and writes as it always did.
+macro_rules! outgrown {
+    ($name:ident { $($field:ident),* } $more:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut fields = f.debug_struct(stringify!($name));
+                $(fields.field(stringify!($field), &self.$field);)*
+                if let Some(more) = &self.$more {
+                    fields.field(stringify!($more), more);
+                }
+                fields.finish()
+            }
+        }
+
+        impl Shape for $name {
+            fn version(&self) -> u16 {
+                if self.$more.is_some() { 2 } else { KIND_VERSION }
+            }
+
+            fn write(&self) -> Vec<u8> {
+                match &self.$more {
+                    Some(more) => record::payload(&($(self.$field,)* more)),
+                    None => record::payload(self),
+                }
+            }
+
+            fn read(kind: u16, version: u16, bytes: &[u8]) -> Result<Self, DecodeError> {
+                if version != 2 {
+                    return record::first_shape(kind, version, bytes);
+                }
+                let ($($field,)* more) = record::parse(kind, bytes)?;
+                Ok(Self { $($field,)* $more: Some(more) })
+            }
+        }
+    };
+}
+
+/// The hold was let go. Carries why: where no other bank says it, this is all that is left of the
+/// reason that the payer was given when the gateway's log is lost.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
     pub payment: GlobalId,
     pub heard: Heard,
+    /// `None` in the first version, and where the gateway had lost the payment's beginning.
+    #[serde(skip)]
+    pub reason: Option<Reason>,
 }
 
+outgrown!(Released { payment, heard } reason);
+
 /// An abort came for a payment never heard of: its prepare, should it still come, is refused.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Carries the whole payment: no prepare has told this journal, and none may have told any other.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstoned {
     pub payment: GlobalId,
     pub heard: Heard,
+    /// `None` in the first version, and where the gateway had lost the payment's beginning.
+    #[serde(skip)]
+    pub aborted: Option<Aborted>,
 }
+
+outgrown!(Tombstoned { payment, heard } aborted);
 
 /// Every payment of this origin up to and with `through` is over on all sides, durably. Its
 /// outcome is dropped from memory; the journal keeps it.

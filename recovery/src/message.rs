@@ -1,6 +1,6 @@
 //! What the gateway and the banks say to each other, as values. The wire is the shell's business.
 
-use crate::model::{BankName, GlobalId, HoldState, Order, Start, Witness};
+use crate::model::{Aborted, BankName, GlobalId, HoldState, Order, Start, Witness};
 
 /// The gateway introduces one of its starts to a bank.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,8 +62,11 @@ pub enum Instruction {
         payment: GlobalId,
         lazily: bool,
     },
+    /// `aborted`: the payment whole, so that the bank's journal alone can tell it; `None` for one
+    /// whose beginning the gateway has lost.
     Abort {
         payment: GlobalId,
+        aborted: Option<Box<Aborted>>,
     },
     /// All payments of that origin through this one are over, durably, on all sides.
     Forget {

@@ -2,12 +2,14 @@
 //!
 //! A bank's journal follows from the gateway's log, because every decision is there. The gateway's
 //! log follows from the banks' journals, because nothing was answered before it was durable at a
-//! bank. Nothing here reads or writes: journals come in as facts, and a log comes out as facts.
+//! bank, with the order and with the reason of an abort. Numbers and times in a log made again are
+//! those of its making. Nothing here reads or writes: journals come in as facts, and a log comes
+//! out as facts.
 //!
 //! | a payment, in all journals | becomes | why |
 //! |---|---|---|
 //! | posted anywhere | commit | only a durable decision posts |
-//! | released, refused or a tombstone anywhere | abort | only an abort leads there |
+//! | released, refused or a tombstone anywhere | abort, as recorded | only an abort leads there |
 //! | held and nothing else | abort | nobody was answered: the answer rests on a posting |
 
 use crate::fact::{
@@ -16,7 +18,7 @@ use crate::fact::{
 };
 use crate::gateway;
 use crate::model::{
-    BankName, Cluster, Decision, GlobalId, Heard, HoldState, Lineage, Order, Reason, Vote,
+    Aborted, BankName, Cluster, Decision, GlobalId, Heard, HoldState, Lineage, Order, Reason, Vote,
 };
 use std::collections::BTreeMap;
 use wal::Lsn;
@@ -62,7 +64,10 @@ pub fn journal(
                 facts.push(Held { payment, order: gateway.order(entry), heard }.into());
                 facts.push(Posted { payment, heard }.into());
             }
-            Some(Decision::Abort(_)) => facts.push(Tombstoned { payment, heard }.into()),
+            Some(Decision::Abort(reason)) => {
+                let aborted = Some(Aborted { order: gateway.order(entry), reason });
+                facts.push(Tombstoned { payment, heard, aborted }.into());
+            }
             None => {}
         }
     }
@@ -74,6 +79,8 @@ pub fn journal(
 struct Seen {
     /// From whichever bank held it.
     order: Option<Order>,
+    /// Why it was aborted, as the gateway told a bank that undid it.
+    reason: Option<Reason>,
     states: BTreeMap<BankName, HoldState>,
 }
 
@@ -120,10 +127,17 @@ impl Survivors {
             }
             BankFact::Released(fact) => {
                 self.heard(&fact.heard);
+                let seen = self.payments.entry(fact.payment).or_default();
+                seen.reason = seen.reason.or(fact.reason);
                 self.state(fact.payment, bank, HoldState::Released);
             }
             BankFact::Tombstoned(fact) => {
                 self.heard(&fact.heard);
+                if let Some(Aborted { order, reason }) = &fact.aborted {
+                    let seen = self.payments.entry(fact.payment).or_default();
+                    seen.order.get_or_insert_with(|| order.clone());
+                    seen.reason = Some(*reason);
+                }
                 self.state(fact.payment, bank, HoldState::Released);
             }
             BankFact::Fenced(fact) => self.gateway_lsn = self.gateway_lsn.max(fact.gateway_lsn),
@@ -185,7 +199,7 @@ impl Survivors {
         }));
         for (payment, seen) in &self.payments {
             if let Some(order) = &seen.order {
-                tell(&mut facts, *payment, order, &seen.states);
+                tell(&mut facts, *payment, order, seen);
             }
         }
         Some(facts)
@@ -193,13 +207,8 @@ impl Survivors {
 }
 
 /// One payment as its gateway would have logged it.
-fn tell(
-    facts: &mut Vec<GatewayFact>,
-    payment: GlobalId,
-    order: &Order,
-    states: &BTreeMap<BankName, HoldState>,
-) {
-    let decision = decision(states);
+fn tell(facts: &mut Vec<GatewayFact>, payment: GlobalId, order: &Order, seen: &Seen) {
+    let (states, decision) = (&seen.states, decision(seen));
     facts.push(Began { payment, order: order.clone() }.into());
     if decision == Decision::Commit {
         facts.extend(
@@ -225,14 +234,14 @@ fn tell(
     }
 }
 
-fn decision(states: &BTreeMap<BankName, HoldState>) -> Decision {
-    let mut abort = Reason::Interrupted;
-    for state in states.values() {
+fn decision(seen: &Seen) -> Decision {
+    let mut refused = None;
+    for state in seen.states.values() {
         match state {
             HoldState::Posted => return Decision::Commit,
-            HoldState::Refused(reason) => abort = *reason,
+            HoldState::Refused(reason) => refused = refused.or(Some(*reason)),
             HoldState::Unknown | HoldState::Held | HoldState::Released => {}
         }
     }
-    Decision::Abort(abort)
+    Decision::Abort(seen.reason.or(refused).unwrap_or(Reason::Interrupted))
 }

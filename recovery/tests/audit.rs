@@ -108,7 +108,7 @@ impl Scene {
     }
 
     fn released(&mut self, bank: usize) -> &mut Self {
-        self.keep(bank, fact::Released { payment: payment(1), heard: heard() })
+        self.keep(bank, fact::Released { payment: payment(1), heard: heard(), reason: None })
     }
 
     fn settled(&mut self, bank: usize, state: HoldState) -> &mut Self {

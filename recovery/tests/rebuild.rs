@@ -1,11 +1,13 @@
 //! A lost log made again from the others says what the lost one said.
 
 use recovery::bank;
-use recovery::fact::{AccountOpened, BankFact, Founded, Held, Posted, Refused, Tombstoned};
+use recovery::fact::{
+    AccountOpened, BankFact, Founded, Held, Posted, Refused, Released, Tombstoned,
+};
 use recovery::gateway;
 use recovery::model::{
-    Amount, BankName, Cluster, Currency, Decision, GlobalId, Heard, HoldState, Lineage, Memo,
-    Order, Reason, Reference, Terms,
+    Aborted, Amount, BankName, Cluster, Currency, Decision, GlobalId, Heard, HoldState, Lineage,
+    Memo, Order, Reason, Reference, Terms,
 };
 use recovery::rebuild::{Survivors, first_lsn, journal};
 use recovery::replay::Fold;
@@ -62,7 +64,7 @@ fn posted(number: u64) -> BankFact {
 }
 
 fn tombstoned(number: u64) -> BankFact {
-    Tombstoned { payment: id(number), heard: HEARD }.into()
+    Tombstoned { payment: id(number), heard: HEARD, aborted: None }.into()
 }
 
 fn fold<S: Fold>(facts: &[S::Fact]) -> S {
@@ -110,6 +112,28 @@ fn the_banks_remember_every_outcome_that_anyone_was_told() {
     assert_eq!(gateway.by_reference[&half.reference], id(1), "the id answers as before");
     assert_eq!(gateway.open.len(), 3, "each still has a hold to settle");
     assert_eq!(gateway.accounts.len(), 2);
+}
+
+/// What no bank had heard of when it was aborted has an answer too, and so has what was let go
+/// because the gateway's time was up.
+#[test]
+fn an_abort_is_told_again_with_its_reason_from_any_one_bank() {
+    let (late, buried) = (order("late", 100), order("buried", 50));
+    let reason = Reason::PrepareTimeout;
+    let mut payer = founded("HDFC", 1);
+    payer.push(held(1, &late));
+    payer.push(Released { payment: id(1), heard: HEARD, reason: Some(reason) }.into());
+    let mut payee = founded("ICICI", 2);
+    let aborted = Some(Aborted { order: buried.clone(), reason });
+    payee.push(Tombstoned { payment: id(2), heard: HEARD, aborted }.into());
+    let facts = survivors([("HDFC", payer), ("ICICI", payee)]).log(NEW).expect("journals");
+    let gateway: gateway::State = fold(&facts);
+    for (number, order) in [(1, late), (2, buried)] {
+        assert_eq!(gateway.by_reference[&order.reference], id(number));
+        let entry = &gateway.payments[&id(number)];
+        assert_eq!(entry.payment.decision(), Some(Decision::Abort(reason)));
+        assert_eq!(gateway.order(entry), order);
+    }
 }
 
 #[test]

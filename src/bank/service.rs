@@ -140,7 +140,7 @@ impl BankService for Bank {
     ) -> Result<Response<TransactionResponse>, Status> {
         let request = request.into_inner();
         let payment = payment(&request)?;
-        self.one(&request, Instruction::Abort { payment }).await
+        self.one(&request, Instruction::Abort { payment, aborted: None }).await
     }
 
     async fn ping(&self, _request: Request<Empty>) -> Result<Response<PingResponse>, Status> {

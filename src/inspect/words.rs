@@ -6,7 +6,7 @@
 
 use recovery::fact::{AuditEvent, BankFact, GatewayFact};
 use recovery::model::{
-    AccountNumber, Decision, GlobalId, HoldState, Order, Reference, Vote, major,
+    Aborted, AccountNumber, Decision, GlobalId, HoldState, Order, Reference, Vote, major,
 };
 use recovery::record::AnyFact;
 use serde_json::{Map, Value, json};
@@ -299,10 +299,24 @@ fn bank(fact: &BankFact, accounts: Accounts) -> Told {
             told("balances changed".to_owned(), heard(fact.heard)).about(fact.payment)
         }
         BankFact::Released(fact) => {
-            told("the hold was let go".to_owned(), heard(fact.heard)).about(fact.payment)
+            let mut fields = heard(fact.heard);
+            let reason = fact.reason.map(|reason| {
+                fields["reason"] = reason.name().into();
+                format!(": {reason}")
+            });
+            let said = format!("the hold was let go{}", reason.unwrap_or_default());
+            told(said, fields).about(fact.payment)
         }
         BankFact::Tombstoned(fact) => {
-            told("aborted before it was prepared".to_owned(), heard(fact.heard)).about(fact.payment)
+            let Some(Aborted { order, reason }) = &fact.aborted else {
+                let said = "aborted before it was prepared".to_owned();
+                return told(said, heard(fact.heard)).about(fact.payment);
+            };
+            let mut fields = order_fields(order, accounts);
+            fields["gateway_lsn"] = fact.heard.lsn.into();
+            fields["reason"] = reason.name().into();
+            let said = format!("aborted before it was prepared: {reason}");
+            told(said, fields).about(fact.payment).called(order.reference)
         }
         BankFact::Forgot(fact) => {
             let through = fact.through.to_string();

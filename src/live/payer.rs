@@ -98,6 +98,15 @@ impl Heard {
         same
     }
 
+    /// The same, wherever in a log it stands.
+    fn unnumbered(&self) -> Self {
+        let mut same = self.afresh();
+        if let Self::Committed { lsn, .. } | Self::Aborted { lsn, .. } = &mut same {
+            *lsn = 0;
+        }
+        same
+    }
+
     /// In one word.
     pub fn name(&self) -> &'static str {
         match self {
@@ -117,8 +126,8 @@ pub struct Asked {
     pub payee: u32,
     pub amount_minor: i64,
     pub heard: Vec<Heard>,
-    /// What a gateway said of it whose log was lost: committed, or aborted.
-    before: Option<bool>,
+    /// What a gateway said of it whose log was lost, but for the number in that log.
+    before: Option<Heard>,
 }
 
 impl Asked {
@@ -277,12 +286,11 @@ impl Payer {
         self.consistent()
     }
 
-    /// The gateway's log was made again: what it answers stands, under new numbers and with fewer
-    /// words.
+    /// The gateway's log was made again: what it answers stands, under new numbers.
     pub fn renumbered(&mut self) {
         for asked in self.asked.values_mut() {
-            let answer = asked.answer().map(Heard::is_committed);
-            asked.before = asked.before.or(answer);
+            let answer = asked.answer().map(Heard::unnumbered);
+            asked.before = asked.before.take().or(answer);
             asked.heard.clear();
         }
     }
@@ -292,11 +300,10 @@ impl Payer {
         for (id, asked) in &self.asked {
             let mut answers = asked.heard.iter().filter(|heard| heard.is_final());
             let first = answers.next().map(Heard::afresh);
-            let committed = first.as_ref().map(Heard::is_committed);
+            let now = first.as_ref().map(Heard::unnumbered);
             let anew = asked.heard.iter().any(|heard| heard.is_final() && !heard.is_replayed());
-            if committed.is_some() && asked.before.is_some_and(|was| anew || committed != Some(was))
-            {
-                let what = format!("payment {id} was committed: {:?}; now {first:?}", asked.before);
+            if now.is_some() && asked.before.is_some() && (anew || asked.before != now) {
+                let what = format!("payment {id} was answered {:?}; now {first:?}", asked.before);
                 return Err(Failure::plain(Exit::Damaged, what));
             }
             if let Some(other) = answers.find(|heard| Some(heard.afresh()) != first) {

@@ -3,8 +3,8 @@
 use super::v1;
 use recovery::message::{Instruction, Report};
 use recovery::model::{
-    AccountNumber, Amount, BankName, Currency, GlobalId, HoldState, Memo, Order, Reason, Reference,
-    Side, Start, Terms,
+    Aborted, AccountNumber, Amount, BankName, Currency, GlobalId, HoldState, Memo, Order, Reason,
+    Reference, Side, Start, Terms,
 };
 
 /// Why a message is not a value.
@@ -183,10 +183,22 @@ pub fn instruction_to(instruction: &Instruction) -> Option<v1::Instruction> {
         Instruction::Prepare { payment, order } => Step::Hold(hold_to(*payment, order)),
         Instruction::Commit { payment, lazily: false } => Step::Post(id_to(*payment)),
         Instruction::Commit { payment, lazily: true } => Step::PostLazily(id_to(*payment)),
-        Instruction::Abort { payment } => Step::Release(id_to(*payment)),
+        Instruction::Abort { payment, aborted } => Step::Release(v1::Release {
+            payment: Some(id_to(*payment)),
+            order: aborted.as_ref().map(|aborted| hold_to(*payment, &aborted.order)),
+            reason: aborted.as_ref().map(|a| a.reason.name().to_owned()).unwrap_or_default(),
+        }),
         Instruction::Forget { .. } => return None,
     };
     Some(v1::Instruction { step: Some(step) })
+}
+
+fn release_from(release: &v1::Release) -> Result<Instruction, WireError> {
+    let payment = release.payment.as_ref().ok_or_else(|| WireError::missing("payment"))?;
+    let reason = Reason::from_name(&release.reason);
+    let order = release.order.as_ref().map(hold_from).transpose()?;
+    let aborted = order.map(|(_, order)| Box::new(Aborted { order, reason }));
+    Ok(Instruction::Abort { payment: id_from(payment), aborted })
 }
 
 /// An instruction in either of its forms.
@@ -200,11 +212,11 @@ pub fn instruction_from(instruction: &v1::Instruction) -> Result<Instruction, Wi
         Step::Hold(hold) => prepare(hold_from(hold)?),
         Step::Post(id) => commit(id_from(id), false),
         Step::PostLazily(id) => commit(id_from(id), true),
-        Step::Release(id) => Instruction::Abort { payment: id_from(id) },
+        Step::Release(release) => release_from(release)?,
         Step::Prepare(request) => prepare(prepare_from(request)?),
         Step::Commit(id) => commit(named(id)?, false),
         Step::CommitLazily(id) => commit(named(id)?, true),
-        Step::Abort(id) => Instruction::Abort { payment: named(id)? },
+        Step::Abort(id) => Instruction::Abort { payment: named(id)?, aborted: None },
     })
 }
 
@@ -288,12 +300,14 @@ mod tests {
 
     #[test]
     fn an_instruction_means_the_same_behind_the_wire() {
+        let aborted = Box::new(Aborted { order: order("ICICI"), reason: Reason::PrepareTimeout });
         let instructions = [
             Instruction::Prepare { payment: PAYMENT, order: Box::new(order("ICICI")) },
             Instruction::Prepare { payment: PAYMENT, order: Box::new(order("HDFC")) },
             Instruction::Commit { payment: PAYMENT, lazily: false },
             Instruction::Commit { payment: PAYMENT, lazily: true },
-            Instruction::Abort { payment: PAYMENT },
+            Instruction::Abort { payment: PAYMENT, aborted: None },
+            Instruction::Abort { payment: PAYMENT, aborted: Some(aborted) },
         ];
         for instruction in instructions {
             let sent = instruction_to(&instruction).expect("an item");
@@ -303,8 +317,9 @@ mod tests {
 
     #[test]
     fn a_hold_that_is_none_is_refused_by_its_field() {
+        type Break = fn(&mut v1::Hold);
         let whole = hold_to(PAYMENT, &order("ICICI"));
-        let broken: [(&str, fn(&mut v1::Hold)); 5] = [
+        let broken: [(&str, Break); 5] = [
             ("payment", |hold| hold.payment = None),
             ("amount_minor", |hold| hold.amount_minor = 0),
             ("payer_account", |hold| hold.payer_account = u64::MAX),

@@ -1,9 +1,16 @@
 //! `strife audit` and `strife drill`, as a person or a script calls them.
 
 use crate::support::live::{Stage, Turn, ended, good, strife};
+use crate::support::scrape::{Figures, until};
+use recovery::bank;
+use recovery::drill::point::Point;
+use recovery::fact::{BankFact, BankStarted, Held, Posted};
+use recovery::model::{Amount, BankName, Currency, GlobalId, Heard, Memo, Order, Reference, Terms};
+use recovery::record;
 use serde_json::Value;
 use std::fs;
 use strife::home::{Home, Service};
+use strife::journal::{self, StartPoints};
 
 fn audit(home: &Home) -> (i32, Value, String) {
     let output = strife(home, &["audit", "-o", "json"]).output().expect("ran");
@@ -50,6 +57,80 @@ fn an_online_audit_asks_the_banks_and_names_those_that_it_has_not_seen() {
     assert_eq!(found["money"]["expected_minor"], 10_000_000);
     let not_seen = found["not_seen"].as_array().expect("a list");
     assert!(not_seen.len() == 1 && not_seen[0].to_string().contains("Kotak"), "{found}");
+}
+
+/// Writes `facts` into the log of a bank that is stopped, as nobody but a defect would.
+fn forge(stage: &Stage, bank: BankName, facts: impl FnOnce(&bank::State) -> Vec<BankFact>) {
+    let directory = stage.home().data(Service::Bank(bank));
+    let segment_bytes = stage.scene.cluster.config().wal.segment_bytes;
+    let points = StartPoints { replayed: Point::BankRecovering, begun: None };
+    let started = journal::open::<bank::State>(
+        &directory,
+        wal::Options { segment_bytes },
+        None,
+        points,
+        |_, _| {},
+        |state| {
+            let (epoch, start_id) = (state.epoch() + 1, journal::fresh_start_id());
+            (epoch, BankStarted { epoch, start_id, version: "forged".into() }.into())
+        },
+    );
+    let mut started = started.unwrap_or_else(|error| panic!("{error}"));
+    for fact in facts(&started.state) {
+        started.log.append(record::encode(&fact).entry(journal::wall_ms())).expect("appended");
+    }
+    started.log.sync().expect("durable");
+}
+
+/// Half of a payment that no client ordered: given at ICICI, and taken nowhere.
+fn half_a_payment(state: &bank::State) -> Vec<BankFact> {
+    let gateway = *state.fences.keys().next().expect("a gateway");
+    let payment = GlobalId { origin: gateway.origin(), epoch: 1, number: 1 << 40 };
+    let heard = Heard { gateway, lsn: 0 };
+    let order = Order {
+        reference: Reference {
+            client: "client1".parse().expect("a client"),
+            transaction: "never-ordered".parse().expect("an id"),
+        },
+        terms: Terms {
+            payer: 10_000_000_000_001.try_into().expect("an account"),
+            payee: *state.accounts.keys().next().expect("an account"),
+            amount: Amount::try_from(50_00).expect("positive"),
+            currency: Currency::INR,
+            memo: Memo::default(),
+        },
+        payer_bank: "HDFC".parse().expect("a bank"),
+        payee_bank: "ICICI".parse().expect("a bank"),
+    };
+    vec![Held { payment, order, heard }.into(), Posted { payment, heard }.into()]
+}
+
+/// Money that a bank has made is found while everything runs, by whoever asks and by the gateway's
+/// own timer, and laid at that bank's door.
+#[test]
+fn an_online_audit_finds_money_that_was_made_and_names_the_bank_that_has_it() {
+    let mut stage = Stage::set_with(|config| config.gateway.audit_every_s = 1);
+    good(stage.scene.begin());
+    good(stage.scene.pay_for_sure());
+    let metrics = stage.scene.cluster.config().console.address.clone();
+    let name: BankName = "ICICI".parse().expect("a bank name");
+    assert_eq!(Figures::read(&metrics).whole("strife_money_delta_minor"), 0);
+    good(stage.scene.cluster.stop(Service::Bank(name)));
+    forge(&stage, name, half_a_payment);
+    good(stage.scene.restart(Service::Bank(name)));
+    until(&metrics, |now| now.whole("strife_money_delta_minor") == 50_00);
+    let output = strife(stage.home(), &["audit", "--online", "-o", "json"]).output().expect("ran");
+    let (code, found, talk) = ended(output);
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!((code, &found["ok"]), (6, &false.into()), "{found} {talk}");
+    let all = found["disagreements"].as_array().expect("a list");
+    let named = |invariant: &str, wrong: &str| {
+        all.iter().any(|one| one["invariant"] == invariant && one["wrong"] == wrong)
+    };
+    assert!(named("I1", "ICICI"), "its balance is not what its payments make: {found}");
+    assert!(named("I2", "gateway or ICICI"), "a posting that nobody decided: {found}");
+    let said = stage.scene.cluster.talk(Service::Gateway);
+    assert!(said.contains("the audit finds"), "{said}");
 }
 
 #[test]

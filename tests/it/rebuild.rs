@@ -4,6 +4,7 @@
 use crate::support::live::{Stage, ended, good, strife};
 use crate::watch::{Watch, cursor, history, id_and_state};
 use nix::sys::signal::Signal;
+use recovery::model::Reason;
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -76,6 +77,20 @@ fn kill_everything_under_load(stage: &mut Stage, round: &str) {
     assert!(answers(|heard| matches!(heard, Heard::Aborted { .. })) > 3, "some were declined");
 }
 
+/// A payment that is aborted because a bank is silent: nobody refused it, and of the reason that
+/// its payer is given only those know who were told.
+fn time_out(stage: &mut Stage, id: &str) {
+    good(stage.scene.pay_for_sure());
+    let strife::live::Scene { cluster, payers, .. } = &mut stage.scene;
+    let silent = Service::Bank(strife::config::DEFAULT_BANKS[1].parse().expect("a bank name"));
+    good(cluster.signal(silent, Signal::SIGSTOP));
+    let heard = payers[0].pay(id, 2, 1_00);
+    good(cluster.signal(silent, Signal::SIGCONT));
+    let timed_out =
+        matches!(&heard, Heard::Aborted { reason, .. } if reason == Reason::PrepareTimeout.name());
+    assert!(timed_out, "{heard:?}");
+}
+
 /// Whoever watched the lost log misses nothing of the new one, which has no number of the old.
 fn sees_all_of_the_new_log(stage: &Stage, cursor_before: u64, above: u64) {
     let after = cursor_before.to_string();
@@ -101,6 +116,7 @@ fn a_gateway_made_again_from_the_banks_answers_as_the_lost_one_did() {
     let mut stage = begun();
     let mut cursor_before = 1;
     for generation in 1..=2 {
+        time_out(&mut stage, &format!("late{generation}"));
         kill_everything_under_load(&mut stage, &format!("load{generation}"));
         fs::remove_dir_all(stage.home().data(Service::Gateway)).expect("destroyed");
         let (code, talk) = run(&stage, &["rebuild", "gateway", "--from-banks"]);

@@ -9,7 +9,9 @@ use crate::drill::mutant::{self, Mutant};
 use crate::fact::{self, BankFact};
 use crate::hold::{self, Event};
 use crate::message::{Hello, Instruction, Report, Unwelcome, Welcome};
-use crate::model::{AccountNumber, BankName, GlobalId, Heard, HoldState, Order, Reason, Start};
+use crate::model::{
+    Aborted, AccountNumber, BankName, GlobalId, Heard, HoldState, Order, Reason, Start,
+};
 use crate::replay::Fold;
 use crate::step::{Machine, Now, Turn};
 use std::collections::BTreeMap;
@@ -180,11 +182,11 @@ impl Ledger {
                 self.prepare(ticket, heard, payment, &order, turn);
             }
             Instruction::Commit { payment, lazily } => {
-                self.settle(ticket, heard, payment, Event::Commit, turn);
+                self.settle(ticket, heard, payment, Event::Commit, None, turn);
                 turn.urgent |= !lazily;
             }
-            Instruction::Abort { payment } => {
-                self.settle(ticket, heard, payment, Event::Abort, turn);
+            Instruction::Abort { payment, aborted } => {
+                self.settle(ticket, heard, payment, Event::Abort, aborted, turn);
                 turn.urgent = true;
             }
             Instruction::Forget { through } => {
@@ -250,6 +252,7 @@ impl Ledger {
         heard: Heard,
         payment: GlobalId,
         event: Event,
+        aborted: Option<Box<Aborted>>,
         turn: &mut BankTurn,
     ) {
         if self.state.is_forgotten(payment) {
@@ -262,8 +265,14 @@ impl Ledger {
         for fact in std::mem::take(&mut step.facts) {
             let fact = match fact {
                 hold::Fact::Posted => fact::Posted { payment, heard }.into(),
-                hold::Fact::Released => fact::Released { payment, heard }.into(),
-                hold::Fact::Tombstoned => fact::Tombstoned { payment, heard }.into(),
+                hold::Fact::Released => {
+                    let reason = aborted.as_ref().map(|aborted| aborted.reason);
+                    fact::Released { payment, heard, reason }.into()
+                }
+                hold::Fact::Tombstoned => {
+                    let aborted = aborted.as_deref().cloned();
+                    fact::Tombstoned { payment, heard, aborted }.into()
+                }
                 hold::Fact::Held | hold::Fact::Refused(_) => {
                     unreachable!("only a prepare is voted on")
                 }

@@ -9,7 +9,9 @@ use super::state::{BankIndex, State};
 use super::{Action, Input, Reply, Settings, Ticket};
 use crate::fact::{self, GatewayFact};
 use crate::message::Instruction;
-use crate::model::{BankName, ClientId, Decision, GlobalId, Order, Reference, Start, Terms};
+use crate::model::{
+    Aborted, BankName, ClientId, Decision, GlobalId, Order, Reference, Start, Terms,
+};
 use crate::payment::{self, Event, Phase};
 use crate::replay::Fold;
 use crate::step::{Machine, Now, Turn};
@@ -416,7 +418,10 @@ impl Coordinator {
                 let lazily = self.settings.ack == super::Ack::Decided;
                 let instruction = match decision {
                     Decision::Commit => Instruction::Commit { payment, lazily },
-                    Decision::Abort(_) => Instruction::Abort { payment },
+                    Decision::Abort(reason) => {
+                        let aborted = Aborted { order: self.state.order(entry), reason };
+                        Instruction::Abort { payment, aborted: Some(Box::new(aborted)) }
+                    }
                 };
                 (Lsn::ZERO, self.tell(entry.bank(party), payment, instruction))
             }

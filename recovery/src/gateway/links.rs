@@ -301,7 +301,7 @@ impl Coordinator {
             let ready = self.links[usize::from(*bank)].is_ready();
             let unheard = mutant::is(Mutant::AbortUnheard);
             if ready && (unheard || participants.iter().all(heard)) {
-                let instruction = Instruction::Abort { payment: *payment };
+                let instruction = Instruction::Abort { payment: *payment, aborted: None };
                 turn.now.push(Action::Tell { bank: *bank, instruction });
             }
         }

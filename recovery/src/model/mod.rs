@@ -12,7 +12,7 @@ pub use id::{
     StartId, TransactionId,
 };
 pub use money::{Amount, AmountError, Currency, CurrencyError, major};
-pub use terms::{Decision, HoldState, Memo, MemoError, Order, Reason, Side, Terms, Vote};
+pub use terms::{Aborted, Decision, HoldState, Memo, MemoError, Order, Reason, Side, Terms, Vote};
 
 /// One side's memory of the other's log: `start_id` had written it durably up to `lsn`.
 ///

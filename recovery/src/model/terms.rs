@@ -74,6 +74,14 @@ pub enum Side {
     Credit,
 }
 
+/// A payment that was aborted, as the gateway tells a bank of it: enough to tell it again from that
+/// bank's journal alone, with the reason that its payer was given.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Aborted {
+    pub order: Order,
+    pub reason: Reason,
+}
+
 /// A payment as every side that logs it knows it: enough to tell it again from any one log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Order {

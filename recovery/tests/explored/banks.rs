@@ -89,7 +89,7 @@ fn heard(packet: &Packet, process: &Bank, happened: &mut Happened) -> bank::Inpu
             let state = process.machine.state();
             let (payment, prepares) = match &instruction {
                 Instruction::Prepare { payment, .. } => (*payment, true),
-                Instruction::Commit { payment, .. } | Instruction::Abort { payment } => {
+                Instruction::Commit { payment, .. } | Instruction::Abort { payment, .. } => {
                     (*payment, false)
                 }
                 Instruction::Forget { through } => (*through, false),

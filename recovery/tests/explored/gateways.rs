@@ -142,8 +142,8 @@ fn act(
         match action {
             Action::Tell { bank, instruction } => {
                 let sender = process.machine.start();
-                if let Instruction::Abort { payment } = instruction {
-                    let known = process.machine.state().payments.contains_key(&payment);
+                if let Instruction::Abort { payment, .. } = &instruction {
+                    let known = process.machine.state().payments.contains_key(payment);
                     effects.happened.add_if(!known, Happening::OrphanAborted);
                 }
                 if scenario.judges_messages() {

@@ -41,7 +41,7 @@ pub(super) fn instructed(
             Some(Decision::Commit) => Ok(()),
             Some(Decision::Abort(_)) | None => ahead(payment),
         },
-        Instruction::Abort { payment } => {
+        Instruction::Abort { payment, .. } => {
             let known = durable.payments.contains_key(&payment);
             match decision(durable, payment) {
                 Some(Decision::Abort(_)) => Ok(()),

@@ -173,8 +173,11 @@ fn bank_fact(r: &mut SplitMix64) -> BankFact {
             Refused { payment, reference, reason: reason(r), heard, order }.into()
         }
         7 => Posted { payment, heard }.into(),
-        8 => Released { payment, heard }.into(),
-        9 => Tombstoned { payment, heard }.into(),
+        8 => Released { payment, heard, reason: r.coin().then(|| reason(r)) }.into(),
+        9 => {
+            let aborted = r.coin().then(|| Aborted { order: order(r), reason: reason(r) });
+            Tombstoned { payment, heard, aborted }.into()
+        }
         11 => {
             let (segment, offset, first_lsn) = (r.bits(), r.bits(), r.bits());
             let (records, kept) = (r.bits() as u32, text(r, "0123.-rc", 20));

@@ -59,13 +59,13 @@ fn random_fact(script: &mut Script<State>, number: &mut u64) {
         }
         5 => {
             *number += 1;
-            script.offer(Tombstoned { payment: id(*number), heard });
+            script.offer(Tombstoned { payment: id(*number), heard, aborted: None });
         }
         6 | 7 => {
             script.offer(Posted { payment: earlier, heard });
         }
         8 => {
-            script.offer(Released { payment: earlier, heard });
+            script.offer(Released { payment: earlier, heard, reason: None });
         }
         _ => {
             let through = id(number.saturating_sub(15));

@@ -98,7 +98,7 @@ async fn call(
         Instruction::Commit { payment, .. } => {
             (*payment, client.commit_transaction(outcome(bank, start, *payment)).await)
         }
-        Instruction::Abort { payment } => {
+        Instruction::Abort { payment, .. } => {
             (*payment, client.abort_transaction(outcome(bank, start, *payment)).await)
         }
         Instruction::Forget { .. } => return,

@@ -324,8 +324,9 @@ fn write_bank(directory: &Path, name: &str) {
     };
     let posted =
         |payment: GlobalId, lsn| -> BankFact { Posted { payment, heard: heard(lsn) }.into() };
-    let released =
-        |payment: GlobalId, lsn| -> BankFact { Released { payment, heard: heard(lsn) }.into() };
+    let released = |payment: GlobalId, lsn| -> BankFact {
+        Released { payment, heard: heard(lsn), reason: None }.into()
+    };
     let refused = |payment: GlobalId, order: &Order, lsn| -> BankFact {
         let (reference, reason) = (order.reference, Reason::InsufficientFunds);
         let order = Some(order.clone());
@@ -343,7 +344,12 @@ fn write_bank(directory: &Path, name: &str) {
     if hdfc {
         pen.at(3_005).write(&[refused(tea, &tea_order, 16)]);
     } else {
-        pen.at(3_015).write::<BankFact>(&[Tombstoned { payment: tea, heard: heard(19) }.into()]);
+        pen.at(3_015).write::<BankFact>(&[Tombstoned {
+            payment: tea,
+            heard: heard(19),
+            aborted: None,
+        }
+        .into()]);
     }
     pen.mark();
     pen.at(4_006).write(&[held(gift, order("gift-1", 2, 1, 500), 22)]);

@@ -79,7 +79,7 @@ impl Bank {
                 }
                 None => turn.now.push(report(ticket, payment, HoldState::Unknown)),
             },
-            Instruction::Abort { payment } => {
+            Instruction::Abort { payment, .. } => {
                 self.promised.remove(&payment);
                 turn.now.push(report(ticket, payment, HoldState::Released));
             }

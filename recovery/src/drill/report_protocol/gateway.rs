@@ -207,7 +207,7 @@ impl Gateway {
     fn abort(&mut self, flow: Flow, reason: Reason, turn: &mut GatewayTurn) {
         let payment = flow.payment;
         for bank in &flow.banks {
-            let instruction = Instruction::Abort { payment };
+            let instruction = Instruction::Abort { payment, aborted: None };
             turn.now.push(Action::Tell { bank: *bank, instruction });
         }
         self.write(flow, Decision::Abort(reason), turn);

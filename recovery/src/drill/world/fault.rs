@@ -46,6 +46,8 @@ kinds! {
     CopiedDirectory "copied-directory" "a copy of the gateway's directory started beside it",
     OldGatewayBackup "old-gateway-backup" "an old copy put in the place of the gateway's directory",
     OldBankBackup "old-bank-backup" "an old copy put in the place of a bank's directory",
+    LostGatewayDirectory "lost-gateway-directory" "the gateway's directory is gone; rebuilt",
+    LostBankDirectory "lost-bank-directory" "a bank's directory is gone; rebuilt",
     BitRot "bit-rot" "a bit of a stopped service's log flips",
     SectorsLost "sectors-lost" "a power cut takes sectors that were not synced",
     TornWrite "torn-write" "of one write a power cut takes some sectors and leaves others",

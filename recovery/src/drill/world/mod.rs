@@ -17,6 +17,7 @@ mod config;
 mod fault;
 mod finish;
 mod host;
+mod loss;
 mod net;
 mod node;
 mod service;
@@ -80,6 +81,14 @@ enum Place {
     Bank(usize),
 }
 
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Meddling {
+    /// Put another in its place, or started it twice: refusals and halts are in order.
+    Mistake,
+    /// Made it again from the others, because it was gone.
+    Rebuilt,
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Deliver(Box<Packet>),
@@ -127,8 +136,8 @@ struct World<'a, G: GatewayService, B: BankService> {
     /// Logs as they were before a bit of them flipped.
     pristine: BTreeMap<Place, DiskImage>,
     healing: bool,
-    /// An operator has made a mistake: refusals and halts are in order.
-    operator: bool,
+    /// What an operator has done to a directory. What covers one such thing does not cover two.
+    meddling: Option<Meddling>,
     refused: bool,
     truth: Truth,
     faults: BTreeMap<&'static str, u64>,

@@ -251,7 +251,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             gateway::Action::Warn(warning) => self.warned(&warning),
             gateway::Action::Halt(halt) => {
                 self.note(|| format!("gateway {g} halts: {halt}"));
-                if self.operator {
+                if self.mistaken() {
                     self.tally("halted");
                     self.gateway_refused(g);
                 } else {
@@ -265,9 +265,9 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         self.note(|| format!("warning: {warning}"));
         let alarming = match warning {
             Warning::Contradiction { .. } | Warning::Stranger { .. } => true,
-            Warning::NotLetIn { .. } => !self.operator,
+            Warning::NotLetIn { .. } => !self.mistaken(),
         };
-        if alarming && !self.operator {
+        if alarming && !self.mistaken() {
             self.violate(format!("a false alarm: {warning}"));
         }
     }
@@ -286,7 +286,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
                 self.truth.answered(line, answer, terms.as_ref(), ack)
             }
             // A gateway that must not serve may not know it yet; the client asks again.
-            Reply::Rejected(_) if self.operator => Ok(()),
+            Reply::Rejected(_) if self.mistaken() => Ok(()),
             Reply::Rejected(rejection) => {
                 self.truth.rejected(&reference, terms.as_ref(), rejection)
             }

@@ -10,12 +10,16 @@
 
 use super::config::Config;
 use super::service::Service;
+use super::setup;
 use crate::drill::point::Trap;
-use crate::model::StartId;
+use crate::model::{Lineage, StartId};
 use crate::record::{self, Fact as _};
 use crate::replay::{Fold, Replay, ReplayError};
 use crate::step::{Now, Turn, Waiting};
-use wal::{AppendError, CrashDisk, Durable, Log, OpenError, Options};
+use wal::{AppendError, CrashDisk, DiskImage, Durable, Log, Lsn, OpenError, Options};
+
+/// Facts of a rebuilt log's first batch. The rest follow in batches of their own.
+const FIRST_FACTS_MAX: usize = 20;
 
 /// A running service.
 pub(super) struct Process<M: Service> {
@@ -211,6 +215,68 @@ impl<M: Service> Node<M> {
         let process = self.process.as_ref()?;
         let wake = process.machine.wake_ms();
         (wake < u64::MAX).then(|| process.born_ms + wake.saturating_sub(1))
+    }
+
+    /// A start that serves nobody, and what `facts` makes of the state that it finds.
+    pub(super) fn append_offline(
+        &mut self,
+        config: &Config,
+        start_id: StartId,
+        facts: impl FnOnce(&M::State) -> Vec<M::Fact>,
+    ) -> Result<M::State, String> {
+        let told = |error: &dyn std::error::Error| told(error);
+        let mut state = self.replayed()?;
+        let options = Options { segment_bytes: config.segment_bytes };
+        let opened = wal::open(self.disk.clone(), options, None).map_err(|error| told(&error))?;
+        opened.replay(|_, _| Ok::<_, ReplayError>(())).map_err(|error| told(&error))?;
+        let epoch = M::epoch(&state) + 1;
+        let started = M::started(epoch, start_id);
+        let begun = opened.begin(epoch, record::encode(&started).entry(self.wall_ms));
+        let (mut log, durable) = begun.map_err(|error| told(&error))?;
+        let mut lsn = durable.lsn();
+        state.evolve(&started, lsn, self.wall_ms).map_err(|error| told(&error))?;
+        for fact in facts(&state) {
+            lsn = lsn.next();
+            state.evolve(&fact, lsn, self.wall_ms).map_err(|error| told(&error))?;
+            let entry = record::encode(&fact);
+            log.append(entry.entry(self.wall_ms)).map_err(|error| told(&error))?;
+        }
+        log.sync().map_err(|error| told(&error))?;
+        Ok(state)
+    }
+
+    /// Everything that the log says, while nobody runs on it.
+    pub(super) fn read_offline(&self) -> Result<Vec<M::Fact>, String> {
+        let mut facts = Vec::new();
+        let mut cursor = wal::read::Cursor::default();
+        let read = wal::read::follow(&self.disk, &mut cursor, |record, _| {
+            facts.push(record::decode::<M::Fact>(&record)?);
+            Ok::<_, record::DecodeError>(())
+        });
+        read.map_err(|error| told(&error))?;
+        Ok(facts)
+    }
+
+    /// What is left is `empty`; a log is made there that says `facts` and nothing else.
+    pub(super) fn make(
+        &mut self,
+        config: &Config,
+        empty: &DiskImage,
+        birth: (Lineage, u8),
+        first: Lsn,
+        start_id: StartId,
+        mut facts: Vec<M::Fact>,
+    ) -> Result<(), String> {
+        let (lineage, node) = birth;
+        self.disk.restore(empty);
+        self.swapped = true;
+        let rest = facts.split_off(facts.len().min(FIRST_FACTS_MAX));
+        let made = setup::found(&self.disk, lineage, node, first, &facts);
+        made.map_err(|error| told(&error))?;
+        if !rest.is_empty() {
+            self.append_offline(config, start_id, |_| rest)?;
+        }
+        Ok(())
     }
 
     /// The state that a start would find now, were the process stopped.

@@ -9,13 +9,20 @@ use crate::model::{AccountNumber, BankName, ClientId, Cluster, Currency, Lineage
 use crate::record::{self, Encoded, Fact};
 use std::collections::BTreeMap;
 use wal::splitmix::SplitMix64;
-use wal::{CrashDisk, DiskImage, Identity};
+use wal::{CrashDisk, CreateError, DiskImage, Identity, Lsn};
 
 pub(super) const BANKS: [&str; 6] = ["HDFC", "ICICI", "Axis", "Canara", "Kotak", "BankOfIndia"];
 const CLIENTS_MAX: usize = 6;
 const CLUSTER: Cluster = Cluster([0xc1; 16]);
 const GATEWAY: Lineage = Lineage([0x6a; 16]);
 const OPENING_MINOR: i64 = 1000;
+
+/// Whose log it is, in the headers of its segments.
+pub(super) const GATEWAY_NODE: u8 = 0;
+
+pub(super) fn bank_node(bank: usize) -> u8 {
+    1 + bank as u8
+}
 
 fn bank_name(bank: usize) -> BankName {
     BANKS[bank].parse().expect("a bank")
@@ -65,7 +72,7 @@ fn cluster(banks: usize) -> (DiskImage, Vec<DiskImage>) {
         let owner = client_id(client);
         facts.push(fact::AccountListed { account, bank, owner, currency, opening_minor }.into());
     }
-    let gateway = image(GATEWAY, 0, &facts);
+    let gateway = image(GATEWAY, GATEWAY_NODE, &facts);
     let journals = (0..banks).map(|bank| {
         let (cluster, lineage, gateway) = (CLUSTER, lineage(bank), GATEWAY);
         let founded = fact::Founded { cluster, lineage, bank: bank_name(bank), gateway };
@@ -74,7 +81,7 @@ fn cluster(banks: usize) -> (DiskImage, Vec<DiskImage>) {
             let (account, owner) = (account(client), client_id(client));
             facts.push(fact::AccountOpened { account, owner, currency, opening_minor }.into());
         }
-        image(lineage, 1 + bank as u8, &facts)
+        image(lineage, bank_node(bank), &facts)
     });
     (gateway, journals.collect())
 }
@@ -85,12 +92,23 @@ fn lineage(bank: usize) -> Lineage {
 
 fn image<F: Fact>(lineage: Lineage, node: u8, facts: &[F]) -> DiskImage {
     let disk = CrashDisk::new(1);
+    found(&disk, lineage, node, Lsn::ZERO.next(), facts).expect("a sound disk");
+    disk.snapshot()
+}
+
+/// A log's first batch, numbered from `first` on. `node` is whose log it is.
+pub(super) fn found<F: Fact>(
+    disk: &CrashDisk,
+    lineage: Lineage,
+    node: u8,
+    first: Lsn,
+    facts: &[F],
+) -> Result<(), CreateError> {
     let identity = Identity { cluster: CLUSTER.0, node: [node; 16], lineage: lineage.0 };
     let encoded: Vec<Encoded> = facts.iter().map(record::encode).collect();
     let entries: Vec<_> = encoded.iter().map(|fact| fact.entry(0)).collect();
     let options = wal::Options { segment_bytes: 16 << 10 };
-    wal::create(&disk, identity, options, &entries).expect("a sound disk");
-    disk.snapshot()
+    wal::create_at(disk, identity, options, first, &entries)
 }
 
 impl<'a, G: GatewayService, B: BankService> World<'a, G, B> {
@@ -136,7 +154,7 @@ impl<'a, G: GatewayService, B: BankService> World<'a, G, B> {
             kept_aside: BTreeMap::new(),
             pristine: BTreeMap::new(),
             healing: false,
-            operator: false,
+            meddling: None,
             refused: false,
             truth: super::Truth::default(),
             faults: BTreeMap::new(),

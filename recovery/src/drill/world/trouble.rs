@@ -1,7 +1,7 @@
 //! What is done to the services, and when an operator's mistake has been refused, undone.
 
 use super::node::{Down, Node};
-use super::{BankService, Event, GatewayService, Kind, Place, Service, World};
+use super::{BankService, Event, GatewayService, Kind, Meddling, Place, Service, World};
 use crate::drill::mutant::{self, Mutant};
 use crate::drill::point::{CrashAt, Point, Role, Trap};
 use crate::fact::BankFact;
@@ -70,6 +70,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             Kind::SecondGateway => self.second_gateway(),
             Kind::CopiedDirectory => self.copied_directory(),
             Kind::OldGatewayBackup | Kind::OldBankBackup => self.back_up(kind),
+            Kind::LostGatewayDirectory | Kind::LostBankDirectory => self.lose_directory(kind),
             Kind::BitRot => self.rot(place),
             Kind::SectorsLost
             | Kind::TornWrite
@@ -164,18 +165,23 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
         }
     }
 
+    /// Has an operator made a mistake?
+    pub(super) fn mistaken(&self) -> bool {
+        self.meddling == Some(Meddling::Mistake)
+    }
+
     /// With `decided`, what is answered rests on one log alone; the loss of that is not covered.
-    fn carries_proof(&self) -> bool {
+    pub(super) fn carries_proof(&self) -> bool {
         self.config.gateway.ack == Ack::Settled
     }
 
     /// Somebody copies the directory of the running gateway and starts it beside the original.
     fn copied_directory(&mut self) {
-        if self.operator || self.gateways[0].process.is_none() || !self.carries_proof() {
+        if self.meddling.is_some() || self.gateways[0].process.is_none() || !self.carries_proof() {
             return;
         }
         self.count(Kind::CopiedDirectory);
-        self.operator = true;
+        self.meddling = Some(Meddling::Mistake);
         let copy = CrashDisk::new(self.random.bits());
         copy.restore(&self.gateways[0].disk.snapshot());
         let mut node = Node::new(copy, self.gateways[0].wall_ms);
@@ -189,10 +195,10 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
 
     /// An old copy is made now, and put in the original's place later.
     fn back_up(&mut self, kind: Kind) {
-        if self.operator || (kind == Kind::OldGatewayBackup && !self.carries_proof()) {
+        if self.meddling.is_some() || (kind == Kind::OldGatewayBackup && !self.carries_proof()) {
             return;
         }
-        self.operator = true;
+        self.meddling = Some(Meddling::Mistake);
         let place = if kind == Kind::OldGatewayBackup {
             Place::Gateway(0)
         } else {
@@ -278,7 +284,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
 
     /// A bit flips in the log of a service that stands still.
     fn rot(&mut self, place: Place) {
-        if self.pristine.contains_key(&place) {
+        if self.meddling == Some(Meddling::Rebuilt) || self.pristine.contains_key(&place) {
             return;
         }
         self.fall(place, false);

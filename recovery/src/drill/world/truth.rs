@@ -24,6 +24,26 @@ struct Line {
     committed: BTreeMap<Reference, GlobalId>,
 }
 
+impl Line {
+    fn believe(&mut self, facts: &[GatewayFact]) {
+        for fact in facts {
+            match fact {
+                GatewayFact::Began(began) => {
+                    self.begun.insert(began.payment, began.order.clone());
+                }
+                GatewayFact::Decided(decided) => {
+                    self.decided.insert(decided.payment, decided.decision);
+                    let order = self.begun.get(&decided.payment);
+                    if let Some(order) = order.filter(|_| decided.decision == Decision::Commit) {
+                        self.committed.insert(order.reference, decided.payment);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Everything that can no longer be taken back.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Truth {
@@ -35,6 +55,8 @@ pub(super) struct Truth {
     unwitnessed: BTreeSet<Reference>,
     /// Banks whose journal was swapped for an old one: what they had shown cannot be looked up.
     doubted: BTreeSet<BankName>,
+    /// The gateway's log was made again: numbers and times in it are those of its making.
+    remade: bool,
     pub(super) commits: u64,
     pub(super) aborts: u64,
 }
@@ -53,21 +75,7 @@ impl Truth {
     pub(super) fn believe_gateway(&mut self, gateway: usize, facts: &[GatewayFact]) {
         let line = self.line(gateway);
         *line = Line::default();
-        for fact in facts {
-            match fact {
-                GatewayFact::Began(began) => {
-                    line.begun.insert(began.payment, began.order.clone());
-                }
-                GatewayFact::Decided(decided) => {
-                    line.decided.insert(decided.payment, decided.decision);
-                    let order = line.begun.get(&decided.payment);
-                    if let Some(order) = order.filter(|_| decided.decision == Decision::Commit) {
-                        line.committed.insert(order.reference, decided.payment);
-                    }
-                }
-                _ => {}
-            }
-        }
+        line.believe(facts);
     }
 
     /// Another journal was put in the place of this bank's.
@@ -89,6 +97,48 @@ impl Truth {
             let postings = u32::from(state == HoldState::Posted);
             self.kept.insert((bank, payment), Kept { reference, state, postings });
         }
+    }
+
+    /// The gateway's log was made again from the banks': it says all that was answered.
+    pub(super) fn remade(&mut self, facts: &[GatewayFact]) -> Judged {
+        self.unwitnessed.clear();
+        self.remade = true;
+        let mut said = Line::default();
+        said.believe(facts);
+        for (reference, answer) in &mut self.answered {
+            let outcome = match said.decided.get(&answer.payment) {
+                Some(Decision::Commit) => Some(Outcome::Committed),
+                Some(Decision::Abort(reason)) => Some(Outcome::Aborted(*reason)),
+                None => None,
+            };
+            let order = said.begun.get(&answer.payment);
+            let order = order.filter(|order| order.reference == *reference);
+            let refused = |bank| {
+                let kept = self.kept.get(&(bank, answer.payment));
+                kept.is_some_and(|kept| matches!(kept.state, HoldState::Refused(_)))
+            };
+            if let Some(said @ Outcome::Aborted(_)) = outcome
+                && matches!(answer.outcome, Outcome::Aborted(_))
+                && order.is_some_and(|order| order.participants().all(refused))
+            {
+                // Each bank had a reason of its own; which came first only the lost log knew.
+                answer.outcome = said;
+            }
+            if order.is_none() || outcome != Some(answer.outcome) {
+                let told = answer.outcome;
+                return Err(format!(
+                    "{reference} was told {told:?}; the log made again says {outcome:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// An earlier answer as a log that was made again would give it.
+    fn placed(&self, first: &Answer, now: &Answer) -> Answer {
+        let Answer { lsn, began_ms, decided_ms, .. } = if self.remade { now } else { first };
+        let (lsn, began_ms, decided_ms) = (*lsn, *began_ms, *decided_ms);
+        Answer { lsn, began_ms, decided_ms, ..first.clone() }
     }
 
     pub(super) fn doubt(&mut self, bank: BankName, doubted: bool) {
@@ -258,7 +308,8 @@ impl Truth {
             return Ok(());
         }
         if let Some(first) = self.answered.get(&reference) {
-            let same = Answer { replayed: answer.replayed, ..first.clone() } == *answer;
+            let same =
+                Answer { replayed: answer.replayed, ..self.placed(first, answer) } == *answer;
             let lost = self.unwitnessed.contains(&reference) && first.payment != answer.payment;
             if lost && gateway > 0 {
                 return Ok(());

@@ -57,7 +57,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             Instruction::Commit { payment, .. } => {
                 format!("says commit {}", self.payment(*payment))
             }
-            Instruction::Abort { payment } => format!("says abort {}", self.payment(*payment)),
+            Instruction::Abort { payment, .. } => format!("says abort {}", self.payment(*payment)),
             Instruction::Forget { through } => format!("says forget all through {through}"),
         };
         let bank = self.name_of(Place::Bank(b));
