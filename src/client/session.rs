@@ -11,6 +11,7 @@ use super::link::{Link, Stub};
 use super::outbox::Draft;
 use super::token::{Signed, TokenFile};
 use crate::errors::{Failure, Reason};
+use crate::telemetry::{TRACEPARENT, TraceId};
 use crate::wire::v1;
 use recovery::model::ClientId;
 use secrecy::{ExposeSecret, SecretString};
@@ -166,8 +167,10 @@ impl Session {
     }
 
     pub async fn pay(&self, draft: &Draft) -> Result<v1::PaymentResponse, SessionError> {
-        let request = request(draft);
-        self.call(request, |mut stub, r| async move { stub.process_payment(r).await }).await
+        // However often it is sent, and by whatever process: one payment, one trace.
+        let trace = TraceId::named(&format!("{}/{}", self.who.client, draft.id));
+        let send = |mut stub: Stub, r| async move { stub.process_payment(r).await };
+        self.call_in(trace, request(draft), send).await
     }
 
     /// A stream that takes drafts as they are handed to the sender, and gives a result for each.
@@ -240,9 +243,23 @@ impl Session {
         Q: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
+        self.call_in(fresh_trace(), message, send).await
+    }
+
+    async fn call_in<Q, R, F>(
+        &self,
+        trace: TraceId,
+        message: Q,
+        send: impl Fn(Stub, Request<Q>) -> F + Copy,
+    ) -> Result<R, SessionError>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
         let message = &message;
         let call = |signed: Signed| async move {
-            let request = self.stamped(message.clone(), &signed)?;
+            let mut request = self.stamped(message.clone(), &signed)?;
+            traced(&mut request, trace);
             self.link.call(request, send).await.map_err(SessionError::Call)
         };
         self.signed_call(call).await
@@ -276,7 +293,19 @@ impl Session {
         let mut token = value(signed.token.expose_secret())?;
         token.set_sensitive(true);
         request.metadata_mut().insert("auth-token", token);
+        traced(&mut request, fresh_trace());
         Ok(request)
+    }
+}
+
+fn fresh_trace() -> TraceId {
+    TraceId::named(&rand::random::<u128>().to_string())
+}
+
+/// Says in the gateway's lines of calls what this one belongs to.
+fn traced<Q>(request: &mut Request<Q>, trace: TraceId) {
+    if let Ok(value) = AsciiMetadataValue::try_from(trace.header(rand::random())) {
+        request.metadata_mut().insert(TRACEPARENT, value);
     }
 }
 

@@ -7,7 +7,7 @@ use super::session::{self, Authenticator, Principal};
 use super::trail::{Trail, noted};
 use super::{Caller, Role};
 use crate::errors::{self, Reason};
-use crate::telemetry;
+use crate::telemetry::{self, TRACEPARENT, TraceId};
 use axum::body::Body;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
@@ -171,6 +171,7 @@ struct Seen {
     method: Cow<'static, str>,
     client_id: String,
     caller: &'static str,
+    trace: Option<TraceId>,
     began: Instant,
 }
 
@@ -192,7 +193,9 @@ impl Seen {
         let client_id = claimed.map(|client| client.to_string()).unwrap_or_default();
         let from = caller;
         let caller = caller.map_or("stranger", |caller| caller.role.kind().name());
-        Self { rule, from, claimed, method, client_id, caller, began }
+        let trace = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        let trace = trace.and_then(TraceId::parse);
+        Self { rule, from, claimed, method, client_id, caller, trace, began }
     }
 
     /// The code is that of the answer's head: of a stream, that it was begun.
@@ -220,6 +223,7 @@ impl Seen {
             reason: reason.map_or("", Reason::name),
             elapsed,
             at: SystemTime::now(),
+            trace: self.trace,
         });
     }
 }

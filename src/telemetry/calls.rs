@@ -4,6 +4,7 @@
 //! thread cannot keep up, lines are dropped and counted, and the count is said: no payment waits
 //! for a log.
 
+use super::TraceId;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
@@ -39,6 +40,8 @@ pub struct Call {
     pub elapsed: Duration,
     /// When it was answered.
     pub at: SystemTime,
+    /// Of what the caller did, if it said so.
+    pub trace: Option<TraceId>,
 }
 
 static SENDER: OnceLock<Mutex<Option<SyncSender<Call>>>> = OnceLock::new();
@@ -133,6 +136,8 @@ struct Line<'a> {
     method: &'a str,
     client_id: &'a str,
     caller: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     code: &'static str,
     reason: &'static str,
     elapsed_ms: f64,
@@ -141,11 +146,12 @@ struct Line<'a> {
 
 impl Lines {
     fn say(&mut self, call: &Call, text: &mut Vec<u8>) {
-        let Call { method, client_id, caller, code, reason, elapsed, at } = call;
+        let Call { method, client_id, caller, code, reason, elapsed, at, trace } = call;
         let (method, elapsed_ms) = (method.as_ref(), elapsed.as_secs_f64() * 1e3);
+        let trace_id = trace.map(|trace| trace.to_string());
         if self.shown {
             tracing::debug!(
-                target: SHOWN, method, client_id, caller, code, reason, elapsed_ms, "call"
+                target: SHOWN, method, client_id, caller, trace_id, code, reason, elapsed_ms, "call"
             );
         }
         if self.file.is_some() {
@@ -156,6 +162,7 @@ impl Lines {
                 method,
                 client_id,
                 caller,
+                trace_id,
                 code,
                 reason,
                 elapsed_ms,

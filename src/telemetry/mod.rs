@@ -8,8 +8,10 @@
 
 mod calls;
 pub mod meters;
+mod trace;
 
 pub use calls::{Call, call};
+pub use trace::{TRACEPARENT, TraceId};
 
 use crate::config::Level;
 use crate::errors::Failure;
@@ -204,6 +206,7 @@ mod tests {
             reason: "",
             elapsed: Duration::from_millis(3),
             at: std::time::SystemTime::UNIX_EPOCH,
+            trace: None,
         });
         drop(guard);
         let text = std::fs::read_to_string(path).expect("written");
