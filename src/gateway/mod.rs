@@ -214,6 +214,10 @@ fn routes(
     if config.gateway.reflection {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("strife.v1.PaymentGateway")
+            .with_service_name("strife.v1.AdminService")
+            .with_service_name("grpc.health.v1.Health")
             .build_v1();
         match reflection {
             Ok(reflection) => routes = routes.add_service(reflection),

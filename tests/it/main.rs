@@ -38,6 +38,7 @@ mod ops;
 mod outage;
 mod power;
 mod rebuild;
+mod reflection;
 mod restart;
 mod revocation;
 mod rotation;
