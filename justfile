@@ -46,6 +46,10 @@ drills:
 outage form="8,5,20":
     STRIFE_OUTAGE={{ form }} cargo test --locked --test it outage:: -- --nocapture
 
+# A long log: listed in what memory, checked how fast beside cat; in MiB
+log-speed mib="1024":
+    STRIFE_LOG_MIB={{ mib }} cargo test --release --locked --test it long_log:: -- --nocapture
+
 # What is in the program, as CycloneDX (cargo install cargo-cyclonedx)
 sbom:
     cargo cyclonedx --format json --all-features

@@ -8,9 +8,11 @@
 
 mod accounts;
 mod disagreement;
+mod forced;
 
 pub use accounts::Unread;
 pub use disagreement::{Disagreement, Wrong};
+pub use forced::Forced;
 
 use crate::bank;
 use crate::gateway::{self, Entry};
@@ -30,6 +32,9 @@ pub struct Audit {
     /// Holds at all banks together. None is left once all is quiet.
     pub holds: u64,
     pub disagreements: Vec<Disagreement>,
+    /// Decided by hand. Where a bank did otherwise, that is here and no disagreement: the logs
+    /// agree on it.
+    pub forced: Vec<Forced>,
     pub money: Money,
     /// The banks that were not compared, because their books were not given.
     pub unread: Vec<Unread>,
@@ -87,6 +92,8 @@ pub fn audit<'a>(
     auditor.references();
     auditor.witnesses();
     auditor.accounts();
+    auditor.told_by_nobody();
+    let forced = auditor.forced();
     let money = auditor.money();
     let unread = auditor.unread();
     let Auditor { banks, found, .. } = auditor;
@@ -96,6 +103,7 @@ pub fn audit<'a>(
         in_doubt: in_doubt.into_iter().collect(),
         holds: banks.values().map(|bank| bank.open.len() as u64).sum(),
         disagreements: found,
+        forced,
         money,
         unread,
     }
@@ -122,6 +130,12 @@ impl Auditor<'_> {
                 }
                 (At::Bank(state), None) => (state == HoldState::Posted)
                     .then_some(Disagreement::PostedUndecided { payment, bank }),
+                // What it has done is its answer; see [`Forced`].
+                (At::Bank(_), Some(_)) if entry.payment.forced && !said_settled => None,
+                (At::Bank(state), Some(_)) if entry.payment.against.has(party) => {
+                    let kept = self.differed(payment, bank) == Some(state);
+                    (!kept).then_some(Disagreement::OutcomeLost { payment, bank })
+                }
                 (At::Bank(state), Some(decision)) => {
                     against(payment, bank, state, decision, said_settled)
                 }
@@ -215,7 +229,11 @@ impl Auditor<'_> {
         };
         match self.at(self.gateway.bank(bank).name, payment) {
             At::Bank(state) => state == HoldState::Posted,
-            At::Forgotten => entry.payment.decision() == Some(Decision::Commit),
+            At::Forgotten => {
+                let party = entry.party(bank).expect("a bank of the payment");
+                let against = entry.payment.against.has(party);
+                (entry.payment.decision() == Some(Decision::Commit)) != against
+            }
             At::Absent => false,
         }
     }

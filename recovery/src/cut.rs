@@ -31,6 +31,7 @@ pub fn of_gateway(fact: &GatewayFact) -> Option<(Peer, Lsn)> {
         GatewayFact::BankMet(met) => (met.bank, met.witness.lsn),
         GatewayFact::Voted(voted) => (voted.bank, voted.bank_lsn),
         GatewayFact::Settled(settled) => (settled.bank, settled.bank_lsn),
+        GatewayFact::HeuristicDiffered(differed) => (differed.bank, differed.bank_lsn),
         GatewayFact::Initialised(_)
         | GatewayFact::Started(_)
         | GatewayFact::Stopped(_)
@@ -41,6 +42,8 @@ pub fn of_gateway(fact: &GatewayFact) -> Option<(Peer, Lsn)> {
         | GatewayFact::Began(_)
         | GatewayFact::Decided(_)
         | GatewayFact::Ended(_)
+        | GatewayFact::HeuristicAsked(_)
+        | GatewayFact::HeuristicDecided(_)
         | GatewayFact::SessionOpened(_)
         | GatewayFact::SessionClosed(_)
         | GatewayFact::Audited(_) => return None,
@@ -57,6 +60,7 @@ pub fn of_bank(fact: &BankFact) -> Option<(Peer, Lsn)> {
         BankFact::Posted(posted) => (posted.heard.gateway, posted.heard.lsn),
         BankFact::Released(released) => (released.heard.gateway, released.heard.lsn),
         BankFact::Tombstoned(tombstoned) => (tombstoned.heard.gateway, tombstoned.heard.lsn),
+        BankFact::HeuristicObeyed(obeyed) => (obeyed.heard.gateway, obeyed.heard.lsn),
         // What is forgotten was posted or released before, and that rests on more.
         BankFact::Founded(_)
         | BankFact::BankStarted(_)

@@ -226,17 +226,33 @@ impl Explanation {
 
     fn gateway_fact(&mut self, entry: &Entry, fact: &GatewayFact) {
         match fact {
-            GatewayFact::Decided(fact) => {
-                self.decided = Some((entry.lsn, entry.wall_ms));
-                self.outcome = match fact.decision {
-                    Decision::Commit => Outcome::Committed,
-                    Decision::Abort(reason) => Outcome::Aborted(reason),
-                };
+            GatewayFact::Decided(fact) => self.decide(entry, fact.decision),
+            GatewayFact::HeuristicDecided(fact) => {
+                self.decide(entry, fact.decision);
+                self.remarks.push(format!(
+                    "HEURISTIC: {} asked for it and {} approved: \"{}\".",
+                    fact.asked_by,
+                    fact.approved_by,
+                    fact.why.as_str()
+                ));
             }
+            GatewayFact::HeuristicDiffered(fact) => self.remarks.push(format!(
+                "HEURISTIC, MIXED: {} is {}, which is not what was decided by hand.",
+                fact.bank,
+                state_word(fact.state)
+            )),
             GatewayFact::Ended(_) => self.ended = true,
             GatewayFact::Started(fact) => self.restart(entry, fact.epoch),
             _ => {}
         }
+    }
+
+    fn decide(&mut self, entry: &Entry, decision: Decision) {
+        self.decided = Some((entry.lsn, entry.wall_ms));
+        self.outcome = match decision {
+            Decision::Commit => Outcome::Committed,
+            Decision::Abort(reason) => Outcome::Aborted(reason),
+        };
     }
 
     fn bank_fact(&mut self, entry: &Entry, fact: &BankFact) {
@@ -287,6 +303,10 @@ impl Explanation {
                         Vote::Refused(_) => "refused",
                     };
                     self.message(Lane::Bank(fact.bank), Lane::Gateway, words.to_owned());
+                }
+                AnyFact::Gateway(GatewayFact::HeuristicDiffered(fact)) => {
+                    let words = state_word(fact.state).to_owned();
+                    self.message(Lane::Bank(fact.bank), Lane::Gateway, words);
                 }
                 AnyFact::Gateway(GatewayFact::Settled(fact)) => {
                     self.message(Lane::Bank(fact.bank), Lane::Gateway, "done".to_owned());
@@ -347,7 +367,10 @@ fn happened(entry: &Entry) -> Happened {
         AnyFact::Gateway(fact) => gateway_words(fact),
         AnyFact::Bank(fact) => bank_words(fact),
     };
-    let commit_point = matches!(entry.fact, AnyFact::Gateway(GatewayFact::Decided(_)));
+    let commit_point = matches!(
+        entry.fact,
+        AnyFact::Gateway(GatewayFact::Decided(_) | GatewayFact::HeuristicDecided(_))
+    );
     let Entry { lane, lsn, wall_ms, .. } = *entry;
     Happened { lane, lsn, wall_ms, kind, words, forced, commit_point }
 }
@@ -361,6 +384,13 @@ fn gateway_words(fact: &GatewayFact) -> (&'static str, String, bool) {
             Decision::Commit => (kind, "Decided COMMIT".to_owned(), true),
             Decision::Abort(reason) => (kind, format!("Decided ABORT {reason}"), true),
         },
+        GatewayFact::HeuristicDecided(fact) => match fact.decision {
+            Decision::Commit => (kind, "HEURISTIC COMMIT".to_owned(), true),
+            Decision::Abort(_) => (kind, "HEURISTIC ABORT".to_owned(), true),
+        },
+        GatewayFact::HeuristicDiffered(fact) => {
+            (kind, format!("HEURISTIC {} differs", fact.bank), false)
+        }
         GatewayFact::Settled(fact) => (kind, format!("{} {}", kind, fact.bank), false),
         GatewayFact::Started(fact) => (kind, format!("started, epoch {}", fact.epoch), true),
         GatewayFact::Stopped(_) => (kind, "stopped".to_owned(), true),
@@ -373,6 +403,7 @@ fn bank_words(fact: &BankFact) -> (&'static str, String, bool) {
     let kind = fact.name();
     match fact {
         BankFact::Refused(fact) => (kind, format!("Refused {}", fact.reason), true),
+        BankFact::HeuristicObeyed(_) => (kind, "HEURISTIC".to_owned(), true),
         BankFact::BankStarted(fact) => (kind, format!("started, epoch {}", fact.epoch), true),
         BankFact::BankStopped(_) => (kind, "stopped".to_owned(), true),
         _ => (kind, kind.to_owned(), true),

@@ -3,6 +3,10 @@
 //! A fact is written once and read for ever. Its fields may not change: a new shape is a new
 //! version in [`crate::record`].
 
+mod by_hand;
+
+pub use by_hand::{HeuristicAsked, HeuristicDecided, HeuristicDiffered, HeuristicObeyed};
+
 use crate::model::{
     Aborted, AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId,
     Heard, HoldState, Lineage, Order, Reason, Reference, StartId, Vote, Witness,
@@ -86,6 +90,9 @@ facts! {
         12 Decided,
         13 Settled,
         14 Ended,
+        15 HeuristicAsked,
+        16 HeuristicDecided,
+        17 HeuristicDiffered,
         20 SessionOpened,
         21 SessionClosed,
         30 Audited,
@@ -115,6 +122,7 @@ facts! {
         113 Released reshaped,
         114 Tombstoned reshaped,
         115 Forgot,
+        116 HeuristicObeyed,
     }
 }
 

@@ -12,9 +12,13 @@
 //! A bank never decides. `Held` has no way out but the two that a coordinator says. Every answer
 //! waits until what it rests on is durable, duplicates too: the first answer may be on its way to
 //! the disk still.
+//!
+//! What was decided by hand is obeyed where it can be, and contradicts nothing: the bank answers
+//! where the payment in truth stands. One that it never promised it cannot post, and a tombstone
+//! keeps a late prepare from holding money that nobody would ask for again.
 
 use crate::drill::mutant::{self, Mutant};
-use crate::model::{HoldState, Reason};
+use crate::model::{Decision, HoldState, Reason};
 use crate::step::Step;
 
 /// What the coordinator said.
@@ -24,6 +28,8 @@ pub enum Event {
     Prepare(Result<(), Reason>),
     Commit,
     Abort,
+    /// Decided by hand.
+    Force(Decision),
 }
 
 /// What must be remembered.
@@ -59,23 +65,29 @@ pub fn decide(state: HoldState, event: Event) -> Step<Fact, Action> {
     match (state, event) {
         (Unknown, Event::Prepare(Ok(()))) => answer([Fact::Held], Held),
         (Unknown, Event::Prepare(Err(reason))) => answer([Fact::Refused(reason)], Refused(reason)),
-        (Unknown, Event::Abort) if mutant::is(Mutant::NoTombstone) => answer([], Released),
-        (Unknown, Event::Abort) => answer([Fact::Tombstoned], Released),
+        (Unknown, Event::Abort | Event::Force(_)) if mutant::is(Mutant::NoTombstone) => {
+            answer([], Released)
+        }
+        (Unknown, Event::Abort | Event::Force(_)) => answer([Fact::Tombstoned], Released),
         // Nobody may commit what was never promised.
         (Unknown, Event::Commit) => alarm(Unknown),
         (Held, Event::Prepare(_)) => answer([], Held),
-        (Held, Event::Commit) => answer([Fact::Posted], Posted),
-        (Held, Event::Abort) => answer([Fact::Released], Released),
+        (Held, Event::Commit | Event::Force(Decision::Commit)) => answer([Fact::Posted], Posted),
+        (Held, Event::Abort | Event::Force(Decision::Abort(_))) => {
+            answer([Fact::Released], Released)
+        }
         (Posted, Event::Commit) if mutant::is(Mutant::CommitTwice) => {
             answer([Fact::Posted], Posted)
         }
-        (Posted, Event::Prepare(_) | Event::Commit) => answer([], Posted),
+        (Posted, Event::Prepare(_) | Event::Commit | Event::Force(_)) => answer([], Posted),
         (Posted, Event::Abort) => alarm(Posted),
         // The prepare was overtaken by its abort.
         (Released, Event::Prepare(_)) => answer([], Refused(Reason::TooLate)),
-        (Released, Event::Abort) => answer([], Released),
+        (Released, Event::Abort | Event::Force(_)) => answer([], Released),
         (Released, Event::Commit) => alarm(Released),
-        (Refused(reason), Event::Prepare(_) | Event::Abort) => answer([], Refused(reason)),
+        (Refused(reason), Event::Prepare(_) | Event::Abort | Event::Force(_)) => {
+            answer([], Refused(reason))
+        }
         (Refused(reason), Event::Commit) => alarm(Refused(reason)),
     }
 }

@@ -1,6 +1,8 @@
 //! What the gateway and the banks say to each other, as values. The wire is the shell's business.
 
-use crate::model::{Aborted, BankName, GlobalId, HoldState, Order, Start, Witness};
+use crate::model::{
+    Aborted, BankName, ClientId, Decision, GlobalId, HoldState, Memo, Order, Start, Witness,
+};
 
 /// The gateway introduces one of its starts to a bank.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,10 +70,26 @@ pub enum Instruction {
         payment: GlobalId,
         aborted: Option<Box<Aborted>>,
     },
+    /// Decided by hand: do it if you can, and say in any case what you have done.
+    Force {
+        payment: GlobalId,
+        decision: Decision,
+        by: Box<Heuristic>,
+        /// Of an abort, as with that.
+        aborted: Option<Box<Aborted>>,
+    },
     /// All payments of that origin through this one are over, durably, on all sides.
     Forget {
         through: GlobalId,
     },
+}
+
+/// Who decided a payment by hand, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heuristic {
+    pub why: Memo,
+    pub asked_by: ClientId,
+    pub approved_by: ClientId,
 }
 
 /// One answer of a bank. Durable in its journal when it is sent.

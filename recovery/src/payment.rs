@@ -11,6 +11,12 @@
 //!      '--or a restart-------------> Deciding(Abort)  ----------> Ended(Abort)
 //! ```
 //!
+//! Two operators may decide what was begun and not decided, when a participant cannot be heard: a
+//! *heuristic* decision. It is final like any other, but it can be wrong, because a participant
+//! may have promised nothing, or done the opposite already. So each participant of a forced payment
+//! says what it has in truth done, and one that did otherwise is written down
+//! ([`Fact::Differed`]) instead of being an alarm.
+//!
 //! Presumed abort (Mohan, Lindsay, Obermarck 1986): an abort would need no proof before the banks
 //! hear it, because forgetting it leads to the same abort. Here it waits all the same. What a bank
 //! writes about it carries how far the gateway's log was durable; told early, that is short of the
@@ -77,6 +83,10 @@ pub struct Payment {
     /// Who takes part.
     pub parties: Parties,
     pub phase: Phase,
+    /// Decided by hand.
+    pub forced: bool,
+    /// Those that have done the opposite of what was decided by hand.
+    pub against: Parties,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -99,6 +109,8 @@ pub enum Event {
     Settled(Party, HoldState),
     /// A participant has been silent, or has come back.
     Silent(Party),
+    /// Two operators decide, because a participant cannot be heard.
+    Forced(Decision),
 }
 
 impl Event {
@@ -106,7 +118,7 @@ impl Event {
     fn speaker(self) -> Option<Party> {
         match self {
             Self::Voted(party, _) | Self::Settled(party, _) | Self::Silent(party) => Some(party),
-            Self::TimedOut | Self::Interrupted => None,
+            Self::TimedOut | Self::Interrupted | Self::Forced(_) => None,
         }
     }
 }
@@ -118,6 +130,10 @@ pub enum Fact {
     Decided(Decision),
     Settled(Party, HoldState),
     Ended,
+    /// Decided by hand.
+    Forced(Decision),
+    /// What a participant has done is not what was decided by hand.
+    Differed(Party, HoldState),
 }
 
 /// What must then be done.
@@ -127,6 +143,8 @@ pub enum Action {
     Prepare(Party),
     /// Say the decision.
     Tell(Party, Decision),
+    /// Say the decision, and that it was made by hand.
+    Force(Party, Decision),
     /// Whoever waits for the outcome may be answered by the rule of the service.
     Answer,
     /// A participant did the opposite of what was decided. Somebody's log lies.
@@ -143,7 +161,8 @@ pub struct Illegal {
 
 impl Payment {
     pub fn began(parties: Parties) -> Self {
-        Self { parties, phase: Phase::Preparing { ready: Parties::NONE } }
+        let phase = Phase::Preparing { ready: Parties::NONE };
+        Self { parties, phase, forced: false, against: Parties::NONE }
     }
 
     pub fn decision(&self) -> Option<Decision> {
@@ -153,13 +172,18 @@ impl Payment {
         }
     }
 
-    /// Those that have carried the decision out.
+    /// Those that have carried the decision out, or have said that they did otherwise.
     pub fn settled(&self) -> Parties {
         match self.phase {
             Phase::Preparing { .. } => Parties::NONE,
             Phase::Deciding { settled, .. } => settled,
             Phase::Ended { .. } => self.parties,
         }
+    }
+
+    /// Those of them that have done what was decided.
+    pub fn carried_out(&self) -> Parties {
+        self.settled().without(self.against)
     }
 
     /// Those that owe an answer.
@@ -206,6 +230,7 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
             let vote = Fact::Voted(party, Vote::Refused(reason));
             abort(payment, (!ready.has(party)).then_some(vote), reason)
         }
+        (Phase::Preparing { .. }, Event::Forced(decision)) => force(payment, decision),
         (Phase::Preparing { .. }, Event::TimedOut) => abort(payment, None, Reason::PrepareTimeout),
         (Phase::Preparing { .. }, Event::Interrupted) => abort(payment, None, Reason::Interrupted),
         (Phase::Preparing { ready }, Event::Silent(party)) => {
@@ -223,17 +248,18 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
         // A vote that comes after the decision changes nothing: the decision is on its way.
         (
             Phase::Deciding { .. } | Phase::Ended { .. },
-            Event::Voted(..) | Event::TimedOut | Event::Interrupted,
+            Event::Voted(..) | Event::TimedOut | Event::Interrupted | Event::Forced(_),
         )
         | (Phase::Ended { .. }, Event::Silent(_)) => Step::nothing(),
         (Phase::Deciding { decision, settled }, Event::Settled(party, state)) => {
-            if !carries_out(state, decision) {
-                Step::act([Action::Contradiction(party, state)])
-            } else if settled.has(party) {
-                Step::nothing()
+            let fact = if carries_out(state, decision) {
+                Fact::Settled(party, state)
+            } else if payment.forced && is_final(state) {
+                Fact::Differed(party, state)
             } else {
-                settle(payment, settled, Fact::Settled(party, state), party)
-            }
+                return Step::act([Action::Contradiction(party, state)]);
+            };
+            if settled.has(party) { Step::nothing() } else { settle(payment, settled, fact, party) }
         }
         // A decision is never reconsidered. Silence means that it is said again.
         (Phase::Deciding { decision, settled }, Event::Silent(party)) => {
@@ -242,17 +268,33 @@ pub fn decide(payment: Payment, event: Event) -> Step<Fact, Action> {
             } else if mutant::is(Mutant::AbortAfterCommitTimeout) && decision == Decision::Commit {
                 abort(payment, None, Reason::PrepareTimeout)
             } else {
-                Step::nothing().and_when_durable([Action::Tell(party, decision)])
+                Step::nothing().and_when_durable([say(payment, party, decision)])
             }
         }
         (Phase::Ended { decision }, Event::Settled(party, state)) => {
-            if carries_out(state, decision) {
-                Step::nothing()
-            } else {
-                Step::act([Action::Contradiction(party, state)])
-            }
+            let known = carries_out(state, decision) || payment.against.has(party);
+            if known { Step::nothing() } else { Step::act([Action::Contradiction(party, state)]) }
         }
     }
+}
+
+/// Is this the last that a bank will ever say of a payment?
+fn is_final(state: HoldState) -> bool {
+    match state {
+        HoldState::Posted | HoldState::Released | HoldState::Refused(_) => true,
+        HoldState::Unknown | HoldState::Held => false,
+    }
+}
+
+fn say(payment: Payment, party: Party, decision: Decision) -> Action {
+    if payment.forced { Action::Force(party, decision) } else { Action::Tell(party, decision) }
+}
+
+fn force(payment: Payment, decision: Decision) -> Step<Fact, Action> {
+    let say = payment.parties.iter().map(|party| Action::Force(party, decision));
+    Step::remember([Fact::Forced(decision)])
+        .and_when_durable(say)
+        .and_when_durable([Action::Answer])
 }
 
 fn commit(payment: Payment, last_vote: Fact) -> Step<Fact, Action> {
@@ -283,7 +325,7 @@ fn abort(payment: Payment, vote: Option<Fact>, reason: Reason) -> Step<Fact, Act
 }
 
 /// What is now true? Live and replay.
-pub fn evolve(payment: Payment, fact: Fact) -> Result<Payment, Illegal> {
+pub fn evolve(mut payment: Payment, fact: Fact) -> Result<Payment, Illegal> {
     let phase = match (payment.phase, fact) {
         (Phase::Preparing { ready }, Fact::Voted(party, vote))
             if payment.parties.has(party) && !ready.has(party) =>
@@ -309,6 +351,20 @@ pub fn evolve(payment: Payment, fact: Fact) -> Result<Payment, Illegal> {
                 && !settled.has(party)
                 && carries_out(state, decision) =>
         {
+            Phase::Deciding { decision, settled: settled.with(party) }
+        }
+        (Phase::Preparing { .. }, Fact::Forced(decision)) => {
+            payment.forced = true;
+            Phase::Deciding { decision, settled: Parties::NONE }
+        }
+        (Phase::Deciding { decision, settled }, Fact::Differed(party, state))
+            if payment.forced
+                && payment.parties.has(party)
+                && !settled.has(party)
+                && is_final(state)
+                && !carries_out(state, decision) =>
+        {
+            payment.against = payment.against.with(party);
             Phase::Deciding { decision, settled: settled.with(party) }
         }
         (Phase::Deciding { decision, settled }, Fact::Ended) if settled == payment.parties => {

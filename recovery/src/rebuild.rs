@@ -14,7 +14,8 @@
 
 use crate::fact::{
     AccountListed, AccountOpened, BankFact, BankJoined, Began, Decided, Ended, Founded,
-    GatewayFact, Held, Initialised, Posted, Settled, Tombstoned, Voted,
+    GatewayFact, Held, HeuristicDecided, HeuristicDiffered, HeuristicObeyed, Initialised, Posted,
+    Settled, Tombstoned, Voted,
 };
 use crate::gateway;
 use crate::model::{
@@ -59,19 +60,34 @@ pub fn journal(
     decided.sort_by_key(|(_, entry)| entry.decided_lsn);
     for (payment, entry) in decided {
         let (payment, heard) = (*payment, Heard { gateway: owner, lsn: 0 });
-        match entry.payment.decision() {
-            Some(Decision::Commit) => {
-                facts.push(Held { payment, order: gateway.order(entry), heard }.into());
-                facts.push(Posted { payment, heard }.into());
-            }
-            Some(Decision::Abort(reason)) => {
-                let aborted = Some(Aborted { order: gateway.order(entry), reason });
-                facts.push(Tombstoned { payment, heard, aborted }.into());
-            }
-            None => {}
+        let Some(decision) = entry.payment.decision() else { continue };
+        let party = entry.party(index).expect("a payment of this bank");
+        let (forced, commits) = (entry.payment.forced, decision == Decision::Commit);
+        if forced && commits && !entry.payment.settled().has(party) {
+            // It may have promised nothing. It is told, and says what it has: nothing.
+            continue;
+        }
+        facts.extend(obeyed(gateway, payment, heard).map(BankFact::from));
+        // What it had done against a decision by hand stays done.
+        if commits == entry.payment.against.has(party) {
+            let aborted = match decision {
+                Decision::Abort(reason) => Some(Aborted { order: gateway.order(entry), reason }),
+                Decision::Commit => None,
+            };
+            facts.push(Tombstoned { payment, heard, aborted }.into());
+        } else {
+            facts.push(Held { payment, order: gateway.order(entry), heard }.into());
+            facts.push(Posted { payment, heard }.into());
         }
     }
     Some(facts)
+}
+
+fn obeyed(gateway: &gateway::State, payment: GlobalId, heard: Heard) -> Option<HeuristicObeyed> {
+    let case = gateway.cases.get(&payment)?;
+    let (approved_by, _) = case.approved?;
+    let (decision, why, asked_by) = (case.decision, case.why.clone(), case.asked_by);
+    Some(HeuristicObeyed { payment, decision, why, asked_by, approved_by, heard })
 }
 
 /// What all journals together know of one payment.
@@ -82,6 +98,8 @@ struct Seen {
     /// Why it was aborted, as the gateway told a bank that undid it.
     reason: Option<Reason>,
     states: BTreeMap<BankName, HoldState>,
+    /// Decided by hand.
+    forced: Option<HeuristicObeyed>,
 }
 
 /// Everything that the banks' journals know, gathered record by record.
@@ -139,6 +157,10 @@ impl Survivors {
                     seen.reason = Some(*reason);
                 }
                 self.state(fact.payment, bank, HoldState::Released);
+            }
+            BankFact::HeuristicObeyed(fact) => {
+                self.heard(&fact.heard);
+                self.payments.entry(fact.payment).or_default().forced = Some(fact.clone());
             }
             BankFact::Fenced(fact) => self.gateway_lsn = self.gateway_lsn.max(fact.gateway_lsn),
             BankFact::BankStarted(_)
@@ -208,27 +230,37 @@ impl Survivors {
 
 /// One payment as its gateway would have logged it.
 fn tell(facts: &mut Vec<GatewayFact>, payment: GlobalId, order: &Order, seen: &Seen) {
-    let (states, decision) = (&seen.states, decision(seen));
+    let Seen { states, forced, .. } = seen;
+    let decision = forced.as_ref().map_or_else(|| decision(seen), |forced| forced.decision);
     facts.push(Began { payment, order: order.clone() }.into());
-    if decision == Decision::Commit {
+    if decision == Decision::Commit && forced.is_none() {
         facts.extend(
             order
                 .participants()
                 .map(|bank| Voted { payment, bank, vote: Vote::Ready, bank_lsn: 0 }.into()),
         );
     }
-    facts.push(Decided { payment, decision }.into());
+    facts.push(match forced.clone() {
+        None => Decided { payment, decision }.into(),
+        Some(HeuristicObeyed { decision, why, asked_by, approved_by, .. }) => {
+            HeuristicDecided { payment, decision, why, asked_by, approved_by }.into()
+        }
+    });
     let done = |bank: &BankName| {
         let state = states.get(bank).copied().filter(|state| *state != HoldState::Held);
         state.map(|state| (*bank, state))
     };
     let banks: Vec<BankName> = order.participants().collect();
     let settled: Vec<_> = banks.iter().filter_map(done).collect();
-    facts.extend(
-        settled.iter().map(|(bank, state)| {
-            Settled { payment, bank: *bank, state: *state, bank_lsn: 0 }.into()
-        }),
-    );
+    facts.extend(settled.iter().map(|(bank, state)| {
+        let (bank, state, bank_lsn) = (*bank, *state, 0);
+        let otherwise = (state == HoldState::Posted) != (decision == Decision::Commit);
+        if otherwise && forced.is_some() {
+            HeuristicDiffered { payment, bank, state, bank_lsn }.into()
+        } else {
+            Settled { payment, bank, state, bank_lsn }.into()
+        }
+    }));
     if settled.len() == banks.len() {
         facts.push(Ended { payment }.into());
     }

@@ -14,9 +14,9 @@ mod explored;
 
 use explored::Happening::{
     self, AnsweredAgain, BeganLost, Buried, CameAfterForgetting, Committed, DecisionLost,
-    DiedDecided, DiedHolding, DiedUndecided, Ended, FenceLost, Forgot, HoldLost, Interrupted,
-    Joined, OrphanAborted, PostingLost, Proved, Refused, SettledTwice, StartRefused, TimedOut,
-    ToldPending, Tombstoned,
+    DiedDecided, DiedHolding, DiedUndecided, Differed, Ended, FenceLost, ForcedAbort, ForcedCommit,
+    Forgot, HoldLost, Interrupted, Joined, OrphanAborted, PostingLost, Proved, Refused,
+    SettledTwice, StartRefused, TimedOut, ToldPending, Tombstoned,
 };
 use explored::{At, Budget, Call, Counts, Found, Grain, Scenario, explore};
 use recovery::drill::Mutant;
@@ -102,6 +102,25 @@ fn a_payment_within_one_bank_survives_two_crashes_and_a_loss() {
     let scenario = Scenario { ack: Ack::Decided, ..Scenario::new(&WITHIN, budget) };
     let found = all_is_well(&scenario, 10_000);
     happens(&found.happened, &[Happening::Committed, Happening::DiedDecided]);
+}
+
+/// An earlier start began it, and one of its banks has not been heard: then operators may end it,
+/// either way. Whatever that bank turns out to have done, all comes to rest, the case is closed,
+/// and what is missing or too much is what the case says. An abort is never wrong: no log lost
+/// anything.
+#[test]
+fn a_payment_that_is_decided_by_hand_comes_to_rest_and_its_case_tells_what_was_wrong() {
+    let budget = Budget { crashes: 1, losses: 1, copies: 1, forces: 1, ..NOTHING };
+    let found = all_is_well(&Scenario::new(&ONE, budget), 80_000);
+    happens(&found.happened, &[ForcedAbort, ForcedCommit, Differed, Tombstoned, Ended]);
+}
+
+/// Two starts, so that the one that decided by hand dies as well.
+#[test]
+fn a_decision_by_hand_survives_a_crash_of_whoever_made_it() {
+    let budget = Budget { crashes: 2, forces: 1, ..NOTHING };
+    let found = all_is_well(&Scenario::new(&ONE, budget), 100_000);
+    happens(&found.happened, &[ForcedAbort, ForcedCommit, Differed, DiedDecided, DecisionLost]);
 }
 
 /// What the coarse grain takes together, step by step.

@@ -12,6 +12,8 @@ use recovery::step::{Step, Waiting};
 use std::collections::BTreeSet;
 use wal::{Durable, Lsn};
 
+const DECISIONS_BY_HAND: [Decision; 2] = [Decision::Commit, Decision::Abort(Reason::Heuristic)];
+
 const REASONS: [Reason; 2] = [Reason::InsufficientFunds, Reason::TooLate];
 
 fn hold_states() -> Vec<HoldState> {
@@ -23,6 +25,7 @@ fn hold_states() -> Vec<HoldState> {
 
 fn payment_events() -> Vec<Event> {
     let mut events = vec![Event::TimedOut, Event::Interrupted];
+    events.extend(DECISIONS_BY_HAND.map(Event::Forced));
     for party in [Party::Payer, Party::Payee] {
         events.push(Event::Silent(party));
         events.push(Event::Voted(party, Vote::Ready));
@@ -81,7 +84,8 @@ fn a_decision_is_never_reversed_or_taken_twice() {
             if payment.decision().is_some() {
                 assert_eq!(payment.decision(), after.decision(), "{payment:?}, {event:?}");
                 let facts = payment::decide(payment, event).facts;
-                assert!(!facts.iter().any(|fact| matches!(fact, Fact::Decided(_))));
+                let decides = |fact: &Fact| matches!(fact, Fact::Decided(_) | Fact::Forced(_));
+                assert!(!facts.iter().any(decides));
             }
         }
     }
@@ -92,10 +96,11 @@ fn no_decision_is_said_and_no_caller_answered_before_the_proof() {
     for payment in reachable() {
         for event in payment_events() {
             let step = payment::decide(payment, event);
-            let early = step
-                .now
-                .iter()
-                .any(|action| matches!(action, Action::Tell(_, Decision::Commit) | Action::Answer));
+            let tells = |action: &Action| {
+                let committed = matches!(action, Action::Tell(_, Decision::Commit));
+                committed || matches!(action, Action::Force(..) | Action::Answer)
+            };
+            let early = step.now.iter().any(tells);
             assert!(!early, "{payment:?}, {event:?}: {step:?}");
         }
     }
@@ -106,7 +111,9 @@ fn a_commit_is_decided_only_with_a_vote_of_every_participant() {
     for payment in reachable() {
         let Phase::Preparing { ready } = payment.phase else { continue };
         for event in payment_events() {
-            if apply(payment, event).decision() == Some(Decision::Commit) {
+            // By hand it needs two operators, and the coordinator's leave.
+            let by_hand = matches!(event, Event::Forced(_));
+            if apply(payment, event).decision() == Some(Decision::Commit) && !by_hand {
                 let Event::Voted(party, Vote::Ready) = event else { panic!("{event:?}") };
                 assert_eq!(ready.with(party), payment.parties);
             }
@@ -152,7 +159,7 @@ fn only_participants_move_a_payment() {
                 Event::Voted(party, _) | Event::Settled(party, _) | Event::Silent(party) => {
                     party == Party::Payee
                 }
-                Event::TimedOut | Event::Interrupted => false,
+                Event::TimedOut | Event::Interrupted | Event::Forced(_) => false,
             };
             if strange {
                 assert_eq!(apply(payment, event), payment, "{event:?}");
@@ -178,6 +185,7 @@ fn a_vote_that_is_taken_back_aborts_and_brings_nothing_down() {
 fn hold_events() -> Vec<hold::Event> {
     let mut events = vec![hold::Event::Prepare(Ok(())), hold::Event::Commit, hold::Event::Abort];
     events.extend(REASONS.map(|reason| hold::Event::Prepare(Err(reason))));
+    events.extend(DECISIONS_BY_HAND.map(hold::Event::Force));
     events
 }
 
@@ -213,7 +221,9 @@ fn a_hold_says_ready_only_from_held_and_posts_only_on_commit() {
                 .iter()
                 .fold(state, |state, fact| hold::evolve(state, *fact).expect("shown above"));
             if after == HoldState::Posted && state != HoldState::Posted {
-                assert_eq!((state, event), (HoldState::Held, hold::Event::Commit));
+                assert_eq!(state, HoldState::Held);
+                let by_hand = hold::Event::Force(Decision::Commit);
+                assert!(event == hold::Event::Commit || event == by_hand, "{event:?}");
             }
             if after == HoldState::Unknown {
                 assert_eq!(event, hold::Event::Commit, "an abort leaves a tombstone");
@@ -225,7 +235,10 @@ fn a_hold_says_ready_only_from_held_and_posts_only_on_commit() {
                         assert_eq!(after, HoldState::Posted);
                     }
                     hold::Action::Report(_) => {}
-                    hold::Action::Alarm(recorded) => assert_eq!(recorded, after),
+                    hold::Action::Alarm(recorded) => {
+                        assert_eq!(recorded, after);
+                        assert!(!matches!(event, hold::Event::Force(_)), "it contradicts nothing");
+                    }
                 }
             }
         }
@@ -254,11 +267,41 @@ fn what_waits_leaves_in_the_order_of_the_log_and_not_before() {
     assert!(waiting.is_empty());
 }
 
+/// What was decided by hand may be wrong. Then it is written down who did otherwise, once, and
+/// nobody is called a liar.
+#[test]
+fn whatever_a_bank_did_against_a_decision_by_hand_is_written_down_and_ends_the_payment() {
+    for decision in DECISIONS_BY_HAND {
+        let began = Payment::began(Parties::BOTH);
+        let forced = apply(began, Event::Forced(decision));
+        let (does, differs) = match decision {
+            Decision::Commit => (HoldState::Posted, HoldState::Released),
+            Decision::Abort(_) => (HoldState::Released, HoldState::Posted),
+        };
+        let one = apply(forced, Event::Settled(Party::Payer, does));
+        let step = payment::decide(one, Event::Settled(Party::Payee, differs));
+        assert_eq!(step.facts, [Fact::Differed(Party::Payee, differs), Fact::Ended]);
+        assert!(step.now.is_empty(), "no contradiction: {step:?}");
+        let over = apply(one, Event::Settled(Party::Payee, differs));
+        assert_eq!(over.phase, Phase::Ended { decision });
+        assert!(over.against.has(Party::Payee) && !over.against.has(Party::Payer));
+        let again = payment::decide(over, Event::Settled(Party::Payee, differs));
+        assert!(again.facts.is_empty() && again.now.is_empty());
+        let alone = payment::evolve(one, Fact::Differed(Party::Payer, differs));
+        assert!(alone.is_err(), "it has said what it did");
+    }
+    let alone = apply(Payment::began(Parties::BOTH), Event::TimedOut);
+    let differed = Fact::Differed(Party::Payer, HoldState::Posted);
+    assert!(payment::evolve(alone, differed).is_err(), "only what was decided by hand");
+}
+
 /// A payment as a person would explain it, with no word of the machine's. Both banks take part.
 #[derive(Default)]
 struct Told {
     votes: [Option<bool>; 2],
     outcome: Option<bool>,
+    /// Decided by hand: what a bank did otherwise counts as done.
+    by_hand: bool,
     done: [bool; 2],
 }
 
@@ -275,6 +318,17 @@ impl Told {
             (Event::Voted(..) | Event::TimedOut | Event::Interrupted, None) => {
                 self.outcome = Some(false);
             }
+            (Event::Forced(decision), None) => {
+                self.outcome = Some(decision == Decision::Commit);
+                self.by_hand = true;
+            }
+            (
+                Event::Settled(
+                    party,
+                    HoldState::Posted | HoldState::Released | HoldState::Refused(_),
+                ),
+                Some(_),
+            ) if self.by_hand => self.done[index(party)] = true,
             (Event::Settled(party, HoldState::Posted), Some(true))
             | (Event::Settled(party, HoldState::Released | HoldState::Refused(_)), Some(false)) => {
                 self.done[index(party)] = true;

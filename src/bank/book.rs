@@ -286,6 +286,7 @@ impl Fold<'_> {
             | BankFact::BankStarted(_)
             | BankFact::BankStopped(_)
             | BankFact::JournalMended(_)
+            | BankFact::HeuristicObeyed(_)
             | BankFact::Fenced(_)
             | BankFact::GatewayReplaced(_) => {}
         }

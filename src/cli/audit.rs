@@ -2,7 +2,7 @@
 
 use super::{Context, block_on};
 use crate::errors::{Exit, Failure};
-use crate::inspect::audit::{self, Findings};
+use crate::inspect::audit::{self, ByHand, Findings};
 use clap::Args;
 use recovery::model::major;
 use std::fmt::Write;
@@ -57,6 +57,23 @@ fn text(findings: &Findings) -> String {
         if other.unacknowledged > 0 {
             let _ = write!(text, "\n  but for {} payments on their way", other.unacknowledged);
         }
+    }
+    for one in &findings.heuristic {
+        let ByHand { payment, resolution, asked_by, approved_by, .. } = one;
+        let _ = write!(
+            text,
+            "\nHEURISTIC  {payment}: {resolution} by hand, asked for by {asked_by}, approved by \
+             {approved_by}; "
+        );
+        let _ = match (one.open, one.wrong_minor) {
+            (true, 0) => write!(text, "a bank has not said what it did"),
+            (false, 0) => write!(text, "every bank did it"),
+            (_, wrong) => {
+                let kind = if one.mixed { "MIXED" } else { "WRONG" };
+                let (wrong, who) = (money(wrong.into()), one.differed.join(", "));
+                write!(text, "{kind}, {wrong} moved wrongly or wrongly not moved: {who}")
+            }
+        };
     }
     for found in &findings.disagreements {
         let _ = write!(text, "\n{}  {} (wrong: {})", found.invariant, found.what, found.wrong);

@@ -1,45 +1,96 @@
-//! `strife tx in-doubt` and `strife tx resolve`: what is not over, and what is safe to do about it.
+//! `strife tx in-doubt`: what is not over, and for whom it waits.
 
-use super::Context;
-use crate::errors::{Exit, Failure};
-use crate::inspect::in_doubt::{Evidence, InDoubt, all, one};
+use super::operator::Operator;
+use super::{Context, block_on};
+use crate::client::link::AdminStub;
+use crate::errors::Failure;
+use crate::home::Service;
+use crate::inspect::in_doubt::{CaseTold, InDoubt, all};
 use crate::inspect::words::money;
 use crate::journal::wall_ms;
+use crate::wire::v1::ListInDoubtRequest;
 use clap::Args;
-use std::fmt::Write;
 
 #[derive(Args, Debug)]
-pub(super) struct InDoubtArgs {}
-
-#[derive(Args, Debug)]
-pub(super) struct ResolveArgs {
-    /// Its transaction id, client_id/transaction_id, or global id
-    id: String,
+pub(super) struct InDoubtArgs {
+    #[command(flatten)]
+    operator: Operator,
 }
 
-pub(super) fn list(_args: &InDoubtArgs, context: &Context) -> Result<(), Failure> {
-    let open = all(&context.home, wall_ms())?;
-    let header = ["PAYMENT", "TRANSACTION", "AGE", "AMOUNT", "DECIDED", "WAITS FOR", "HELD", ""];
-    context.output.list("payments", &open, &header, |one| {
-        let held = if one.held_minor == 0 {
-            String::new()
-        } else {
-            money(one.held_minor, &one.currency_code)
-        };
-        vec![
-            one.payment.clone(),
-            format!("{}/{}", one.client_id, one.transaction_id),
-            age(one.age_ms),
-            money(one.amount_minor, &one.currency_code),
-            one.decision.unwrap_or("-").to_owned(),
-            one.waiting_for.join(", "),
-            held,
-            if one.mixed { "mixed".to_owned() } else { String::new() },
-        ]
-    })
+const HEADER: [&str; 11] = [
+    "PAYMENT",
+    "TRANSACTION",
+    "AGE",
+    "AMOUNT",
+    "DECIDED",
+    "WAITS FOR",
+    "LAST TRY",
+    "NEXT TRY",
+    "HELD",
+    "",
+    "CASE",
+];
+
+/// The logs and the banks are asked by anyone; when a bank was last tried only the gateway knows,
+/// and tells only operators.
+pub(super) fn list(args: &InDoubtArgs, context: &Context) -> Result<(), Failure> {
+    let now = wall_ms();
+    let mut open = block_on(all(&context.home, now))?;
+    if context.home.running(Service::Gateway).is_some() && !open.is_empty() {
+        if args.operator.is_at_hand(context) {
+            tries(&args.operator, context, &mut open)?;
+        } else if context.output.is_table() {
+            context.say(
+                "When each bank was last tried, the gateway tells operators: give --operator and \
+                 STRIFE_OPERATOR_PASSWORD or --password-stdin.",
+            );
+        }
+    }
+    context.output.list("payments", &open, &HEADER, |one| row(one, now))
 }
 
-fn age(ms: u64) -> String {
+fn tries(operator: &Operator, context: &Context, open: &mut [InDoubt]) -> Result<(), Failure> {
+    let send = |mut stub: AdminStub, request| async move { stub.list_in_doubt(request).await };
+    let told = operator.desk(context)?.call(ListInDoubtRequest { limit: 1_000 }, send)?;
+    for one in open {
+        let told = told.payments.iter().find(|told| told.global_id == one.payment);
+        let at = |ms: i64| u64::try_from(ms).ok().filter(|ms| *ms > 0);
+        one.last_try_unix_ms = told.and_then(|told| at(told.last_try_unix_ms));
+        one.next_try_unix_ms = told.and_then(|told| at(told.next_try_unix_ms));
+        one.held_up = told.map(|told| told.held_up);
+    }
+    Ok(())
+}
+
+fn row(one: &InDoubt, now: u64) -> Vec<String> {
+    let held = match one.held_minor {
+        0 => String::new(),
+        held => money(held, &one.currency_code),
+    };
+    let last = one.last_try_unix_ms.map(|at| format!("{} ago", age(now.saturating_sub(at))));
+    let next = one.next_try_unix_ms.map(|at| format!("in {}", age(at.saturating_sub(now))));
+    let next = if one.held_up == Some(true) { Some("paused".to_owned()) } else { next };
+    vec![
+        one.payment.clone(),
+        format!("{}/{}", one.client_id, one.transaction_id),
+        age(one.age_ms),
+        money(one.amount_minor, &one.currency_code),
+        one.decision.unwrap_or("-").to_owned(),
+        one.waiting_for.join(", "),
+        last.unwrap_or_else(|| "-".to_owned()),
+        next.unwrap_or_else(|| "-".to_owned()),
+        held,
+        if one.mixed { "mixed".to_owned() } else { String::new() },
+        one.case.as_ref().map(case_word).unwrap_or_default(),
+    ]
+}
+
+fn case_word(case: &CaseTold) -> String {
+    let what = if case.approved_by.is_some() { "HEURISTIC" } else { "asked for" };
+    format!("{what} {}", case.resolution)
+}
+
+pub(super) fn age(ms: u64) -> String {
     let seconds = ms / 1_000;
     match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60) {
         (0, 0, 0) => format!("{seconds}.{}s", ms / 100 % 10),
@@ -47,48 +98,4 @@ fn age(ms: u64) -> String {
         (0, hours, minutes) => format!("{hours}h{minutes:02}m"),
         (days, hours, _) => format!("{days}d{hours:02}h"),
     }
-}
-
-/// Ends with 7 while the payment is not over: there is nothing to do but what it prints.
-pub(super) fn resolve(args: &ResolveArgs, context: &Context) -> Result<(), Failure> {
-    let (found, over) = one(&context.home, &args.id, wall_ms())?;
-    context.output.one(&found, || text(&found))?;
-    if over {
-        return Ok(());
-    }
-    let what = format!("{} is not over, and nothing was forced", found.payment);
-    let command = found.next.iter().find(|command| !command.starts_with('#'));
-    let todo = match command {
-        Some(command) => format!("{}. The command: {command}", found.safe),
-        None => found.safe.clone(),
-    };
-    Err(Failure::plain(Exit::Unknown, what).money("The money stays where it is.").todo(todo))
-}
-
-fn text(found: &InDoubt) -> String {
-    let mut text = format!(
-        "{}  {}/{}  {}  for {}\n\n",
-        found.payment,
-        found.client_id,
-        found.transaction_id,
-        money(found.amount_minor, &found.currency_code),
-        age(found.age_ms),
-    );
-    let decided = match (found.decision, found.lsn) {
-        (Some(decision), Some(lsn)) => format!("decided {decision} by record {lsn}"),
-        _ => "no decision".to_owned(),
-    };
-    let _ = writeln!(text, "gateway     {decided}");
-    for Evidence { bank, state, lsn, up, problem } in &found.evidence {
-        let at = lsn.map(|lsn| format!(" by record {lsn}")).unwrap_or_default();
-        let state = state.as_ref().map_or(problem.clone(), |state| format!("{state}{at}"));
-        let _ = writeln!(text, "{bank:<12}{state}, {}", if *up { "up" } else { "down" });
-    }
-    let _ = writeln!(text, "\nmixed       {}", if found.mixed { "yes" } else { "no" });
-    let _ = writeln!(text, "safe        {}", found.safe);
-    let _ = writeln!(text, "at risk     {}", found.at_risk);
-    for command in &found.next {
-        let _ = writeln!(text, "            {command}");
-    }
-    text
 }

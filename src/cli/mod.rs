@@ -4,6 +4,7 @@
 //! [`run`] alone, and its number is the exit code. A subcommand that does not work yet is not
 //! listed. Nothing here knows how anything is done.
 
+mod admin;
 mod audit;
 mod backup;
 mod bench;
@@ -17,11 +18,13 @@ mod errors;
 mod explain;
 mod in_doubt;
 mod init;
+mod operator;
 mod ops;
 mod output;
 mod queue;
 mod rebuild;
 mod recoveries;
+mod resolve;
 mod secret;
 mod serve;
 mod shell;
@@ -207,6 +210,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Look the installation over, or only for what is unsafe
     Doctor(doctor::DoctorArgs),
+    /// Hold recovery up, and settle what is in doubt one by one
+    Admin(admin::AdminArgs),
     /// Show or check the configuration
     Config(config::ConfigArgs),
     /// Make, list, renew or revoke certificates
@@ -246,6 +251,7 @@ impl Command {
             Self::Drill(args) => drill::run(&args, context),
             Self::Bench(args) => bench::run(&args, context),
             Self::Doctor(args) => doctor::run(&args, context),
+            Self::Admin(args) => admin::run(&args, context),
             Self::Config(args) => config::run(args, context),
             Self::Certs(args) => certs::run(&args, context),
             Self::Users(args) => users::run(args, context),
@@ -276,6 +282,7 @@ impl Command {
             | Self::Drill(_)
             | Self::Bench(_)
             | Self::Doctor(_)
+            | Self::Admin(_)
             | Self::Config(_)
             | Self::Certs(_)
             | Self::Users(_)

@@ -85,7 +85,11 @@ async fn row(home: &Home, service: Service, configured: &Address, timeout: Durat
     };
     let answer = tokio::time::timeout(timeout, ping(home, service, &running.address)).await;
     let answer = answer.unwrap_or_else(|_| Err("does not answer".to_owned()));
+    let paused = service == Service::Gateway && home.pause_marker().exists();
     let (state, detail) = match answer {
+        Ok(_) if paused => {
+            ("ready", "recovery is paused: strife admin step, or strife admin resume".to_owned())
+        }
         Ok(detail) => ("ready", detail),
         Err(problem) => ("not ready", problem),
     };

@@ -1,7 +1,8 @@
 //! `strife tx`: what became of one payment, as its payer may know it and as the logs saw it.
 
 use super::explain::{self, ExplainArgs};
-use super::in_doubt::{self, InDoubtArgs, ResolveArgs};
+use super::in_doubt::{self, InDoubtArgs};
+use super::resolve::{self, ResolveArgs};
 use super::transfer::say;
 use super::watch::{self, WatchArgs};
 use super::who::Who;
@@ -31,7 +32,7 @@ enum TxCommand {
     Explain(ExplainArgs),
     /// List the payments that are not over, and what each waits for
     InDoubt(InDoubtArgs),
-    /// Show the evidence of all logs on one payment, and the only safe thing to do about it
+    /// Show the evidence on one payment and what is safe; decide it by hand, with two admins
     Resolve(ResolveArgs),
 }
 
@@ -41,7 +42,7 @@ pub(super) fn run(args: &TxArgs, context: &Context) -> Result<(), Failure> {
         TxCommand::Watch(args) => watch::run(args, context),
         TxCommand::Explain(args) => explain::run(args, context),
         TxCommand::InDoubt(args) => in_doubt::list(args, context),
-        TxCommand::Resolve(args) => in_doubt::resolve(args, context),
+        TxCommand::Resolve(args) => resolve::run(args, context),
     }
 }
 

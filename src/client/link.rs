@@ -10,6 +10,7 @@
 
 use super::classify::CallError;
 use crate::errors::Failure;
+use crate::wire::v1::admin_service_client::AdminServiceClient;
 use crate::wire::v1::payment_gateway_client::PaymentGatewayClient;
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,26 @@ use tonic::{Request, Response, Status};
 
 /// The generated client.
 pub type Stub = PaymentGatewayClient<Channel>;
+
+/// The operators'.
+pub type AdminStub = AdminServiceClient<Channel>;
+
+/// A generated client of any service on the port.
+pub trait Over {
+    fn over(channel: Channel) -> Self;
+}
+
+impl Over for Stub {
+    fn over(channel: Channel) -> Self {
+        Self::new(channel)
+    }
+}
+
+impl Over for AdminStub {
+    fn over(channel: Channel) -> Self {
+        Self::new(channel)
+    }
+}
 
 /// A channel to where the gateway is now, which connects when it is used. What it cannot connect
 /// to, it must give up within [`CONNECT_MAX`].
@@ -36,12 +57,12 @@ const DEADLINE_SLACK: Duration = Duration::from_millis(500);
 pub struct Link {
     dial: Dial,
     timeout: Duration,
-    stub: Mutex<Option<Stub>>,
+    channel: Mutex<Option<Channel>>,
 }
 
 impl Link {
     pub fn new(dial: Dial, timeout: Duration) -> Self {
-        Self { dial, timeout, stub: Mutex::new(None) }
+        Self { dial, timeout, channel: Mutex::new(None) }
     }
 
     /// How long one call lasts at most, its connecting included.
@@ -50,15 +71,15 @@ impl Link {
     }
 
     /// One call. `request` is stamped with its deadline.
-    pub async fn call<Q, R, F>(
+    pub async fn call<S: Over, Q, R, F>(
         &self,
         mut request: Request<Q>,
-        send: impl FnOnce(Stub, Request<Q>) -> F,
+        send: impl FnOnce(S, Request<Q>) -> F,
     ) -> Result<R, CallError>
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        let stub = self.stub().await?;
+        let stub = S::over(self.channel().await?);
         request.set_timeout(self.timeout);
         let error = match tokio::time::timeout(self.call_max(), send(stub, request)).await {
             Ok(Ok(response)) => return Ok(response.into_inner()),
@@ -83,7 +104,7 @@ impl Link {
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        let stub = self.stub().await?;
+        let stub = Stub::new(self.channel().await?);
         let error = match tokio::time::timeout(self.call_max(), send(stub, request)).await {
             Ok(Ok(response)) => return Ok(response.into_inner()),
             Ok(Err(status)) => CallError::of(&status),
@@ -100,16 +121,16 @@ impl Link {
 
     /// The connection is of no use any more: the next call dials anew.
     pub async fn broke(&self) {
-        *self.stub.lock().await = None;
+        *self.channel.lock().await = None;
     }
 
-    async fn stub(&self) -> Result<Stub, CallError> {
-        let mut stub = self.stub.lock().await;
-        if let Some(stub) = &*stub {
-            return Ok(stub.clone());
+    async fn channel(&self) -> Result<Channel, CallError> {
+        let mut channel = self.channel.lock().await;
+        if let Some(channel) = &*channel {
+            return Ok(channel.clone());
         }
-        let channel = (self.dial)().map_err(|error| CallError::NotSent { detail: error.what })?;
-        Ok(stub.insert(Stub::new(channel)).clone())
+        let new = (self.dial)().map_err(|error| CallError::NotSent { detail: error.what })?;
+        Ok(channel.insert(new).clone())
     }
 }
 

@@ -7,7 +7,7 @@
 //! Refuses to know the outbox, and what an answer means for a person.
 
 use super::classify::{CallError, Refusal};
-use super::link::{Link, Stub};
+use super::link::{Link, Over, Stub};
 use super::outbox::Draft;
 use super::token::{Signed, TokenFile};
 use crate::errors::{Failure, Reason};
@@ -208,12 +208,12 @@ impl Session {
 
     pub async fn balance(&self) -> Result<v1::BalanceResponse, SessionError> {
         let request = v1::BalanceRequest { account_number: String::new() };
-        self.call(request, |mut stub, r| async move { stub.view_balance(r).await }).await
+        self.call(request, |mut stub: Stub, r| async move { stub.view_balance(r).await }).await
     }
 
     pub async fn payment(&self, id: &str) -> Result<v1::PaymentResponse, SessionError> {
         let request = v1::GetPaymentRequest { transaction_id: id.to_owned(), ..Default::default() };
-        self.call(request, |mut stub, r| async move { stub.get_payment(r).await }).await
+        self.call(request, |mut stub: Stub, r| async move { stub.get_payment(r).await }).await
     }
 
     pub async fn payments(
@@ -222,7 +222,7 @@ impl Session {
         page_token: String,
     ) -> Result<v1::ListPaymentsResponse, SessionError> {
         let request = v1::ListPaymentsRequest { page_size, page_token, ..Default::default() };
-        self.call(request, |mut stub, r| async move { stub.list_payments(r).await }).await
+        self.call(request, |mut stub: Stub, r| async move { stub.list_payments(r).await }).await
     }
 
     /// Ends the session here and at the gateway; here in any case.
@@ -230,29 +230,33 @@ impl Session {
         let Some(signed) = self.signed.lock().await.take() else { return Ok(()) };
         self.file.remove().map_err(SessionError::Store)?;
         let request = self.stamped(v1::LogoutRequest { everywhere: false }, &signed)?;
-        let ended = self.link.call(request, |mut stub, r| async move { stub.logout(r).await });
+        let ended =
+            self.link.call(request, |mut stub: Stub, r| async move { stub.logout(r).await });
         ended.await.map(|_| ()).map_err(SessionError::Call)
     }
 
-    async fn call<Q, R, F>(
+    /// Any call that wants somebody signed in.
+    pub async fn call<S, Q, R, F>(
         &self,
         message: Q,
-        send: impl Fn(Stub, Request<Q>) -> F + Copy,
+        send: impl Fn(S, Request<Q>) -> F + Copy,
     ) -> Result<R, SessionError>
     where
+        S: Over,
         Q: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
         self.call_in(fresh_trace(), message, send).await
     }
 
-    async fn call_in<Q, R, F>(
+    async fn call_in<S, Q, R, F>(
         &self,
         trace: TraceId,
         message: Q,
-        send: impl Fn(Stub, Request<Q>) -> F + Copy,
+        send: impl Fn(S, Request<Q>) -> F + Copy,
     ) -> Result<R, SessionError>
     where
+        S: Over,
         Q: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {

@@ -272,7 +272,9 @@ async fn evidence(
     headers: HeaderMap,
 ) -> Result<Response, Denied> {
     console.desk.session(&headers).await?;
-    let read = move |console: &Shared| in_doubt::one(&console.home, &id, wall_ms());
+    let runtime = tokio::runtime::Handle::current();
+    let read =
+        move |console: &Shared| runtime.block_on(in_doubt::one(&console.home, &id, wall_ms()));
     Ok(match reading(console, read).await? {
         Ok((found, over)) => Json(json!({ "found": found, "over": over })).into_response(),
         Err(failure) => failed(&failure),

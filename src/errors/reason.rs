@@ -105,6 +105,18 @@ catalogue! {
         "the gateway has never begun a payment under this id",
         "No money moved under this id.",
         "Sending it again under the same id is safe; a new id would be a new payment.";
+    RecoveryPaused = "RECOVERY_PAUSED", Unavailable, Unreachable,
+        "an operator has paused recovery, and nothing new begins meanwhile",
+        NOTHING_BEGUN,
+        "Ask the operator; it goes on with: strife admin resume";
+    NotForced = "NOT_FORCED", FailedPrecondition, Declined,
+        "the payment cannot be decided by hand",
+        "Nothing was decided: the money stays where it is.",
+        "See what is known of it, and what is safe: strife tx resolve <id>";
+    Heuristic = "HEURISTIC", FailedPrecondition, Declined,
+        "two operators ended the payment by hand, because a bank could not be asked",
+        "What each bank did about it is in its case.",
+        "See the case: strife tx resolve <id>";
     AccountClosed = "ACCOUNT_CLOSED", FailedPrecondition, Declined,
         "the account is closed",
         "The money did not move.",

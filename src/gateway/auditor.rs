@@ -9,7 +9,7 @@
 //! waits for. A bank that has no summary (a foreign one) or does not answer is named as not seen.
 //! Refuses to change anything.
 
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::errors::{Failure, chain};
 use crate::home::{Home, Service};
 use crate::tls;
@@ -126,6 +126,13 @@ fn apart(told: Vec<(BankName, Result<bank::State, String>)>) -> (Vec<bank::State
     (seen, unseen)
 }
 
+/// What one bank has, by its own word: every hold and balance, as of one record of its journal.
+pub async fn ask(home: &Home, name: BankName, address: &Address) -> Result<bank::State, String> {
+    let channel = tls::to_bank(home, name, address).map_err(|failure| failure.what)?;
+    let told = tokio::time::timeout(SUMMARY_TIMEOUT, summary(channel)).await;
+    told.unwrap_or_else(|_| Err("did not answer in time".to_owned()))
+}
+
 async fn summary(channel: Channel) -> Result<bank::State, String> {
     let mut client = BankServiceClient::new(channel).max_decoding_message_size(PAGE_BYTES_MAX);
     let told =
@@ -203,6 +210,10 @@ fn tell(look: &Look) -> Shown {
         format!("{}: {found} (wrong: {wrong})", found.invariant())
     };
     let disagreements: Vec<_> = look.audit.disagreements.iter().map(named).collect();
+    for forced in look.audit.forced.iter().filter(|forced| forced.wrong_minor > 0) {
+        let (payment, wrong_minor, mixed) = (forced.payment, forced.wrong_minor, forced.mixed);
+        tracing::error!(%payment, wrong_minor, mixed, "a decision by hand was wrong at a bank");
+    }
     if delta != 0 {
         tracing::error!(money_delta_minor, "the audit finds money that was made or lost");
     }

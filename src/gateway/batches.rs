@@ -197,7 +197,9 @@ impl Batches {
                 ..PaymentResult::default()
             },
             Reply::Rejected(rejection) => failed(transaction_id, &rejected(rejection)),
-            Reply::Page(_) | Reply::Finals(_) | Reply::Done => failed(transaction_id, &lost()),
+            Reply::Page(_) | Reply::Finals(_) | Reply::LetGo(_) | Reply::Done => {
+                failed(transaction_id, &lost())
+            }
         }
     }
 }

@@ -3,16 +3,14 @@
 
 use super::banks::Outbound;
 use super::meters::{self, Meters};
+use super::standing::{InDoubt, Status, in_doubt, status};
 use crate::journal::{Mail, Mailbox, Owner, Shell, wall_ms};
 use crate::wire::{instruction_to, intro_to, v1};
 use recovery::drill::point::{self, Moment, Point};
 use recovery::fact::{Audited, GatewayFact, SessionOpened};
-use recovery::gateway::{
-    Action, BankIndex, Coordinator, Halt, Input, LinkStatus, Rejection, Reply, Ticket,
-};
+use recovery::gateway::{Action, BankIndex, Coordinator, Halt, Input, Rejection, Reply, Ticket};
 use recovery::message::{Hello, Instruction, Report, Unwelcome, Welcome};
 use recovery::model::{BankName, ClientId, Decision, GlobalId, Reference, Start, Terms};
-use recovery::payment::Phase;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -81,6 +79,11 @@ pub(super) enum Request {
     },
     /// For the audit trail.
     Note(Audited),
+    /// What an operator changes, once there is somebody to tell.
+    Operate {
+        input: Box<dyn FnOnce(Ticket) -> Input + Send>,
+        reply: Replies,
+    },
     /// The Hello that is due to a bank.
     Hello {
         bank: BankIndex,
@@ -127,29 +130,6 @@ pub(super) enum Request {
         reply: oneshot::Sender<()>,
     },
     Stop,
-}
-
-/// How the gateway is doing.
-#[derive(Clone, Debug)]
-pub(super) struct Status {
-    pub(super) start: Start,
-    pub(super) durable_lsn: u64,
-    pub(super) payments: u64,
-    pub(super) in_doubt: u64,
-    pub(super) in_doubt_minor: i64,
-    /// Name, state, problem, payments that wait for it.
-    pub(super) banks: Vec<(BankName, &'static str, String, u64)>,
-}
-
-/// A payment that is not over.
-#[derive(Clone, Debug)]
-pub(super) struct InDoubt {
-    pub(super) payment: GlobalId,
-    pub(super) reference: Reference,
-    pub(super) terms: Terms,
-    pub(super) phase: &'static str,
-    pub(super) waiting_for: Vec<BankName>,
-    pub(super) began_ms: u64,
 }
 
 /// Where a bank's instructions go.
@@ -215,7 +195,8 @@ impl CoordinatorShell {
                         Instruction::Forget { through } => Some(through.to_string()),
                         Instruction::Prepare { .. }
                         | Instruction::Commit { .. }
-                        | Instruction::Abort { .. } => None,
+                        | Instruction::Abort { .. }
+                        | Instruction::Force { .. } => None,
                     });
                     let steps = batch.iter().filter_map(instruction_to);
                     let message = v1::ParticipateRequest {
@@ -259,6 +240,7 @@ impl Shell<Coordinator> for CoordinatorShell {
                 Input::CloseSession { ticket: self.expect(reply), token_sha256 }
             }
             Request::Note(audited) => Input::Note(audited),
+            Request::Operate { input, reply } => input(self.expect(reply)),
             Request::Hello { bank, reply } => {
                 let _ = reply.send(coordinator.hello(bank, self.durable.get()));
                 return None;
@@ -375,6 +357,19 @@ fn note(fact: &GatewayFact, lsn: Lsn) {
                 }
             }
         }
+        GatewayFact::HeuristicAsked(asked) => {
+            let (payment, by, decision) = (asked.payment, asked.by, asked.decision);
+            tracing::warn!(lsn, %payment, %by, ?decision, "a decision by hand is asked for");
+        }
+        GatewayFact::HeuristicDecided(forced) => {
+            let (payment, asked_by) = (forced.payment, forced.asked_by);
+            let (approved_by, decision) = (forced.approved_by, forced.decision);
+            tracing::warn!(lsn, %payment, %asked_by, %approved_by, ?decision, "decided by hand");
+        }
+        GatewayFact::HeuristicDiffered(differed) => {
+            let (payment, bank, hold) = (differed.payment, differed.bank, differed.state);
+            tracing::error!(lsn, %payment, %bank, ?hold, "not what was decided by hand");
+        }
         GatewayFact::Settled(settled) => {
             let (payment, bank) = (settled.payment, settled.bank);
             tracing::debug!(lsn, %payment, %bank, hold = ?settled.state, "settled");
@@ -394,49 +389,6 @@ fn note(fact: &GatewayFact, lsn: Lsn) {
         | GatewayFact::SessionClosed(_)
         | GatewayFact::Audited(_) => {}
     }
-}
-
-fn status(coordinator: &Coordinator, durable: Lsn) -> Status {
-    let state = coordinator.state();
-    let amount = |payment| state.payments[payment].terms.amount.minor();
-    let banks = (0..).zip(&state.banks).map(|(index, bank)| {
-        let (status, waiting) = coordinator.link(index);
-        let (word, problem) = match status {
-            LinkStatus::Ready { .. } => ("ready", String::new()),
-            LinkStatus::Away { why } => ("away", why.clone()),
-        };
-        (bank.name, word, problem, waiting as u64)
-    });
-    Status {
-        start: coordinator.start(),
-        durable_lsn: durable.get(),
-        payments: state.payments.len() as u64,
-        in_doubt: state.open.len() as u64,
-        in_doubt_minor: state.open.iter().map(amount).fold(0, i64::saturating_add),
-        banks: banks.collect(),
-    }
-}
-
-fn in_doubt(coordinator: &Coordinator, limit: usize) -> Vec<InDoubt> {
-    let state = coordinator.state();
-    let describe = |payment: &GlobalId| {
-        let entry = &state.payments[payment];
-        let awaited = entry.payment.awaited();
-        InDoubt {
-            payment: *payment,
-            reference: entry.reference,
-            terms: entry.terms.clone(),
-            phase: match entry.payment.phase {
-                Phase::Preparing { .. } => "PREPARING",
-                Phase::Deciding { decision: Decision::Commit, .. } => "COMMITTING",
-                Phase::Deciding { decision: Decision::Abort(_), .. } => "ABORTING",
-                Phase::Ended { .. } => "ENDED",
-            },
-            waiting_for: awaited.iter().map(|party| state.bank(entry.bank(party)).name).collect(),
-            began_ms: entry.began_ms,
-        }
-    };
-    state.open.iter().take(limit).map(describe).collect()
 }
 
 /// The gateway is stopping: nobody is there to answer.
@@ -462,5 +414,7 @@ pub(super) fn rejected(rejection: &Rejection) -> tonic::Status {
         Rejection::TooManyRequests => status_retry(Reason::TooManyRequests, told, after),
         Rejection::LogFull => status_retry(Reason::LogFull, told, after),
         Rejection::ShuttingDown => status_retry(Reason::ShuttingDown, told, after),
+        Rejection::Paused => status_retry(Reason::RecoveryPaused, told, after),
+        Rejection::Unforced(_) => status(Reason::NotForced, told),
     }
 }

@@ -1,7 +1,8 @@
 //! A clean stop: nothing more is begun, what runs is brought to its end, and what stays in doubt is
 //! said.
 
-use super::coordinator::{CoordinatorBox, Request, Status};
+use super::coordinator::{CoordinatorBox, Request};
+use super::standing::Status;
 use crate::accept::Health;
 use crate::config::Limits;
 use crate::home::notify;
@@ -52,7 +53,8 @@ async fn settle(coordinator: &CoordinatorBox, patience: Duration) {
     let until = Instant::now() + patience;
     loop {
         let Some(status) = status(coordinator).await else { return };
-        if status.in_doubt == 0 {
+        // What stands still does not end by waiting.
+        if status.in_doubt == status.held_up {
             return;
         }
         if Instant::now() >= until {

@@ -60,7 +60,7 @@ impl Meters {
         meters.committed.absolute(0);
         meters.aborted.absolute(0);
         meters.reasons.iter().for_each(|(_, counter)| counter.absolute(0));
-        for how in ["abort-once-heard", "tell-commit", "tell-abort"] {
+        for how in ["abort-once-heard", "tell-commit", "tell-abort", "heuristic"] {
             counter!(RESOLVED, "how" => how).absolute(0);
         }
         // Whoever audits a running installation sets it.
@@ -77,6 +77,10 @@ impl Meters {
                 }
                 GatewayFact::Decided(decided) => {
                     self.decided(lsn, decided.payment, decided.decision, now);
+                }
+                GatewayFact::HeuristicDecided(forced) => {
+                    self.decided(lsn, forced.payment, forced.decision, now);
+                    self.inherited.insert(forced.payment, "heuristic");
                 }
                 GatewayFact::Ended(ended) => {
                     if let Some(durable) = self.entered.remove(&ended.payment) {
@@ -95,6 +99,8 @@ impl Meters {
                 | GatewayFact::BankReplaced(_)
                 | GatewayFact::Voted(_)
                 | GatewayFact::Settled(_)
+                | GatewayFact::HeuristicAsked(_)
+                | GatewayFact::HeuristicDiffered(_)
                 | GatewayFact::SessionOpened(_)
                 | GatewayFact::SessionClosed(_)
                 | GatewayFact::LogMended(_)

@@ -13,6 +13,8 @@
 //! Facts name a payment by its global id. Those that have not ended are in memory; within one
 //! transaction, what a payment went through is folded there and written once.
 
+mod sql;
+
 pub use crate::sqlite::Batches;
 
 use crate::sqlite::{
@@ -25,6 +27,7 @@ use recovery::model::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use rusqlite_migration::M;
+use sql::{ANSWERING, SUPERSEDING, UPSERT};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::Path;
 
@@ -76,28 +79,6 @@ static SCHEMA: &[M<'static>] = &[
     ),
 ];
 
-const UPSERT: &str = "
-    INSERT INTO payments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-        ?16, ?17, ?18, ?19, ?20, ?21, ?22, NULL)
-    ON CONFLICT (began_lsn) DO UPDATE SET state = ?12, reason = ?13, payer_vote = ?14,
-        recipient_vote = ?15, payer_settled = ?16, recipient_settled = ?17, decided_lsn = ?19,
-        decided_unix_ms = ?20, ended_lsn = ?21";
-
-/// The attempt before that answers for a client's id. It is never one of this lineage: there a
-/// client's id is begun once.
-const ANSWERING: &str = "
-    SELECT began_lsn, state = 'COMMITTED' FROM payments
-    WHERE taken_over = 1 AND client_id = ?1 AND transaction_id = ?2 AND superseded_by IS NULL
-        AND began_lsn <> ?3";
-
-/// From an attempt to the one that answers instead of it.
-const SUPERSEDING: &str = "
-    WITH RECURSIVE chain (lsn, next) AS (
-        SELECT began_lsn, superseded_by FROM payments WHERE began_lsn = ?1
-        UNION
-        SELECT began_lsn, superseded_by FROM payments JOIN chain ON began_lsn = chain.next)
-    SELECT lsn FROM chain WHERE next IS NULL";
-
 /// A payment as its row has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Payment {
@@ -119,6 +100,12 @@ impl Payment {
         let banks = [self.order.payer_bank, self.order.payee_bank];
         let party = banks.iter().position(|name| *name == bank);
         party.ok_or_else(|| ViewError::Damaged(format!("bank {bank} has no part in {}", self.id)))
+    }
+
+    fn settle(&mut self, bank: BankName, state: HoldState) -> Result<(), ViewError> {
+        let party = self.party(bank)?;
+        self.settled[party] = Some(state);
+        Ok(())
     }
 
     fn write(&self, sql: &Transaction<'_>, taken_over: bool) -> rusqlite::Result<()> {
@@ -300,20 +287,17 @@ impl Fold<'_> {
                 let party = payment.party(fact.bank)?;
                 payment.votes[party] = Some(fact.vote);
             }
-            GatewayFact::Decided(fact) => {
-                let payment = self.payment(fact.payment)?;
-                payment.decision = Some(fact.decision);
-                (payment.decided_lsn, payment.decided_ms) = (record.lsn, record.wall_ms);
-                let began_lsn = payment.began_lsn;
-                if self.taken_over && fact.decision == Decision::Commit {
-                    self.answer_with(began_lsn)?;
-                }
+            GatewayFact::Decided(fact::Decided { payment, decision })
+            | GatewayFact::HeuristicDecided(fact::HeuristicDecided { payment, decision, .. }) => {
+                self.decide(record, payment, decision)?;
             }
-            GatewayFact::Settled(fact) => {
-                let payment = self.payment(fact.payment)?;
-                let party = payment.party(fact.bank)?;
-                payment.settled[party] = Some(fact.state);
-            }
+            GatewayFact::Settled(fact::Settled { payment, bank, state, .. })
+            | GatewayFact::HeuristicDiffered(fact::HeuristicDiffered {
+                payment,
+                bank,
+                state,
+                ..
+            }) => self.payment(payment)?.settle(bank, state)?,
             GatewayFact::Ended(fact) => self.payment(fact.payment)?.ended_lsn = record.lsn,
             GatewayFact::Initialised(_)
             | GatewayFact::Started(_)
@@ -322,9 +306,21 @@ impl Fold<'_> {
             | GatewayFact::BankMet(_)
             | GatewayFact::BankReplaced(_)
             | GatewayFact::LogMended(_)
+            | GatewayFact::HeuristicAsked(_)
             | GatewayFact::SessionOpened(_)
             | GatewayFact::SessionClosed(_)
             | GatewayFact::Audited(_) => {}
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, at: &Applied, id: GlobalId, how: Decision) -> Result<(), ViewError> {
+        let payment = self.payment(id)?;
+        payment.decision = Some(how);
+        (payment.decided_lsn, payment.decided_ms) = (at.lsn, at.wall_ms);
+        let began_lsn = payment.began_lsn;
+        if self.taken_over && how == Decision::Commit {
+            return self.answer_with(began_lsn);
         }
         Ok(())
     }

@@ -17,9 +17,11 @@ mod ending;
 mod inquiry;
 mod meters;
 pub mod mirror;
+mod operate;
 mod page;
 mod service;
 mod sessions;
+mod standing;
 mod tail;
 mod trail;
 mod watch;
@@ -62,12 +64,7 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     let internal_tls = keeper.server(Party::Gateway)?;
     let started = recover(home, config)?;
     let banks = Arc::new(banks::all(&mut keeper, config, &started.state)?);
-    let sessions = Arc::new(Sessions::new(
-        home,
-        started.state.sessions.iter(),
-        config.gateway.session_idle(),
-        config.gateway.session_absolute(),
-    )?);
+    let sessions = Arc::new(signed_in(home, config, &started.state)?);
     let epoch = started.state.epoch();
     let mirror = attach_mirror(home, &started)?;
     let public = accept::bind(&config.gateway.address).await?;
@@ -79,7 +76,8 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     let (halted, mut halt) = mpsc::unbounded_channel();
     let meters = Meters::new(&started.state);
     let shell = CoordinatorShell::new(banks.len(), halted, started.durable.lsn(), meters);
-    let (owner, tail) = own(started, config, &mailbox, shell, clock, mirror.feed.clone())?;
+    let feed = mirror.feed.clone();
+    let (owner, tail) = own(started, settings(home, config), &mailbox, shell, clock, feed)?;
     let owner = spawn(owner, mail)?;
     // What is in flight when a stop is asked for is finished over these.
     let hang_up = CancellationToken::new();
@@ -91,7 +89,8 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     let closing = CancellationToken::new();
     let tailer = Tailer::new(tail, home.data(Service::Gateway), closing.clone());
     let mirror_lsn = Box::new(mirror.progress());
-    let shown = Shown { clock, mirror_lsn, audited: audit(home, config, &hang_up)?, tailer };
+    let audited = audit(home, config, &hang_up)?;
+    let shown = Shown { home: home.clone(), clock, mirror_lsn, audited, tailer };
     let outside = routes(config, &mailbox, &sessions, &banks, shown, &closing, &health.outside);
     let inside = inside(config, &mailbox, banks, &health.inside);
     health.open().await;
@@ -122,6 +121,11 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     mailbox.close();
     finish(owner, mirror).await;
     halt.map_or(Ok(()), |halt| Err(halted_by(&halt)))
+}
+
+fn signed_in(home: &Home, config: &Config, state: &State) -> Result<Sessions, Failure> {
+    let (idle, absolute) = (config.gateway.session_idle(), config.gateway.session_absolute());
+    Sessions::new(home, state.sessions.iter(), idle, absolute)
 }
 
 /// All that was appended is on disk, and the mirror shows it.
@@ -162,6 +166,7 @@ fn inside(
 
 /// What operators are shown beside the coordinator's own word.
 struct Shown {
+    home: Home,
     clock: Clock,
     mirror_lsn: Box<dyn Fn() -> u64 + Send + Sync>,
     audited: auditor::Latest,
@@ -186,7 +191,7 @@ fn routes(
     stop: &CancellationToken,
     health: &Health,
 ) -> Gate<axum::Router> {
-    let Shown { clock, mirror_lsn, audited, tailer } = shown;
+    let Shown { home, clock, mirror_lsn, audited, tailer } = shown;
     let gateway = service::Gateway {
         coordinator: coordinator.clone(),
         sessions: Arc::clone(sessions),
@@ -196,11 +201,13 @@ fn routes(
         streams: batches::Streams::default(),
     };
     let admin = admin::Admin {
+        home,
         coordinator: coordinator.clone(),
         sessions: Arc::clone(sessions),
         banks: Arc::clone(banks),
         ack: config.gateway.ack.name(),
         clock,
+        retry_ms: Settings::default().retry_ms,
         mirror_lsn,
         audited,
         tailer,
@@ -232,7 +239,7 @@ fn routes(
 
 fn own(
     started: Start<State>,
-    config: &Config,
+    settings: Settings,
     mailbox: &CoordinatorBox,
     shell: CoordinatorShell,
     clock: Clock,
@@ -242,13 +249,17 @@ fn own(
     let awake = mailbox.clone();
     let journal = Journal::start("gateway", log, view, move |durable| awake.durable(durable))
         .map_err(|error| Failure::unexpected("start the log's thread", &error))?;
-    let coordinator = Coordinator::new(state, settings(config), clock.now());
+    if settings.paused {
+        tracing::warn!("recovery is paused: go on with strife admin step, or resume");
+    }
+    let coordinator = Coordinator::new(state, settings, clock.now());
     let tail = journal.tail();
     Ok((CoordinatorOwner::new(coordinator, shell, journal, clock, durable), tail))
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(home: &Home, config: &Config) -> Settings {
     Settings {
+        paused: home.pause_marker().exists(),
         ack: match config.gateway.ack {
             config::Ack::Settled => Ack::Settled,
             config::Ack::Decided => Ack::Decided,

@@ -120,7 +120,11 @@ impl Gateway {
     ) -> Result<Response<PaymentResponse>, Status> {
         match self.ask(ask).await? {
             Reply::Payment(answer) => Ok(Response::new(told(&answer))),
-            Reply::Rejected(_) | Reply::Page(_) | Reply::Finals(_) | Reply::Done => Err(lost()),
+            Reply::Rejected(_)
+            | Reply::Page(_)
+            | Reply::Finals(_)
+            | Reply::LetGo(_)
+            | Reply::Done => Err(lost()),
         }
     }
 }
@@ -165,6 +169,7 @@ fn declined(reason: Declined) -> &'static str {
         Declined::TooLate => "declined: the request reached the bank after its end",
         Declined::LogFull => "declined: a bank has no room to record it",
         Declined::Declined => "declined by the bank",
+        Declined::Heuristic => "declined by hand: a bank could not be asked",
     }
 }
 

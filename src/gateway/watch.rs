@@ -45,7 +45,7 @@ pub(super) fn run(
                     let _ = out.send(Err(rejected(&rejection))).await;
                     return;
                 }
-                Ok(Reply::Payment(_) | Reply::Page(_) | Reply::Done) | Err(_) => {
+                Ok(Reply::Payment(_) | Reply::Page(_) | Reply::LetGo(_) | Reply::Done) | Err(_) => {
                     let _ = out.send(Err(lost())).await;
                     return;
                 }

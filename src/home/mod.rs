@@ -152,6 +152,12 @@ impl Home {
         self.client(client).join("session")
     }
 
+    /// An operator's; apart from the clients', among whom a payer is looked for.
+    pub fn operator_session(&self, operator: ClientId) -> PathBuf {
+        let name = self.client(operator).file_name().unwrap_or_default().to_owned();
+        self.all_data().join("operators").join(name).join("session")
+    }
+
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }

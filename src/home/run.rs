@@ -70,6 +70,11 @@ impl Home {
         Ok(RunFile { path })
     }
 
+    /// There while recovery is paused: the gateway starts so, and removes it when it goes on.
+    pub fn pause_marker(&self) -> PathBuf {
+        self.run().join("recovery-paused")
+    }
+
     /// The live process of `service`, if there is one.
     pub fn running(&self, service: Service) -> Option<Running> {
         read(&self.run_file(service)).filter(Running::is_alive)

@@ -98,6 +98,11 @@ rules! {
         "ListInDoubt": OPERATORS, READER;
         "EndSessions": OPERATORS, OPERATOR;
         "TailLog": OPERATORS, READER;
+        "AskResolution": OPERATORS, OPERATOR;
+        "ApproveResolution": OPERATORS, OPERATOR;
+        "PauseRecovery": OPERATORS, OPERATOR;
+        "StepRecovery": OPERATORS, OPERATOR;
+        "ResumeRecovery": OPERATORS, OPERATOR;
     }
     "strife.v1.CoordinatorService" {
         "Hello": BANKS, NO_SESSION;

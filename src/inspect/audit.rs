@@ -13,12 +13,13 @@
 
 pub(super) mod mirror;
 
+use super::words::state_word;
 use crate::config::Config;
 use crate::errors::{Exit, Failure, chain};
 use crate::gateway::auditor::{Auditor, Look, wrong};
 use crate::home::{Home, Service};
 use recovery::audit::{self, Audit, Disagreement};
-use recovery::model::AccountNumber;
+use recovery::model::{AccountNumber, Decision};
 use recovery::replay::{Fold, Replay};
 use recovery::{bank, gateway};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub struct Findings {
     /// Money set aside at the banks.
     pub holds: u64,
     pub disagreements: Vec<Found>,
+    /// Decided by hand. What a bank did otherwise is no disagreement: all logs tell of it.
+    pub heuristic: Vec<ByHand>,
     pub money: Money,
     /// How far the gateway's mirror has come; `null` where there is none to compare.
     pub mirror_lsn: Option<u64>,
@@ -57,6 +60,24 @@ pub struct NotCompared {
 pub struct Expected {
     pub account_number: String,
     pub expected_minor: i128,
+}
+
+/// A payment that two operators decided.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ByHand {
+    pub payment: String,
+    /// `COMMIT` or `ABORT`.
+    pub resolution: &'static str,
+    pub asked_by: String,
+    pub approved_by: String,
+    /// Not every bank has said what it did.
+    pub open: bool,
+    /// Banks that did otherwise, each with what it did.
+    pub differed: Vec<String>,
+    /// Posted at one bank and not at the other.
+    pub mixed: bool,
+    /// What was moved wrongly, or wrongly not moved.
+    pub wrong_minor: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -164,10 +185,29 @@ fn told(seen: &Audit) -> Findings {
         in_doubt: seen.in_doubt.len() as u64,
         holds: seen.holds,
         disagreements: seen.disagreements.iter().map(found).collect(),
+        heuristic: seen.forced.iter().map(by_hand).collect(),
         money: Money { expected_minor, found_minor },
         mirror_lsn: None,
         not_seen: Vec::new(),
         not_compared: seen.unread.iter().map(not_compared).collect(),
+    }
+}
+
+fn by_hand(forced: &audit::Forced) -> ByHand {
+    let differed = forced.differed.iter();
+    let differed = differed.map(|(bank, state)| format!("{bank} {}", state_word(*state)));
+    ByHand {
+        payment: forced.payment.to_string(),
+        resolution: match forced.decision {
+            Decision::Commit => "COMMIT",
+            Decision::Abort(_) => "ABORT",
+        },
+        asked_by: forced.asked_by.to_string(),
+        approved_by: forced.approved_by.to_string(),
+        open: forced.open,
+        differed: differed.collect(),
+        mixed: forced.mixed,
+        wrong_minor: forced.wrong_minor,
     }
 }
 

@@ -1,21 +1,29 @@
-//! Payments that are not over, with the evidence of every log: what is decided, who holds what, and
-//! what is safe.
+//! Payments that are not over, with the evidence of every bank and log: what is decided, who holds
+//! what, what is safe, and what each choice could cost.
 //!
-//! Reads files and asks nobody. A payment that is stuck is never forced here. What is decided is
-//! told until it is done, and a bank that never comes back is made again from the gateway's log,
-//! which settles everything that waits for it without a guess.
+//! A bank that runs is asked; of one that does not, the journal is read. Nothing is forced here.
+//! What is decided is told until it is done, and a bank that never comes back is made again from
+//! the gateway's log, which settles everything that waits for it without a guess.
+
+mod choices;
+
+pub use choices::Choice;
 
 use super::Source;
 use super::fold::{Folded, State};
 use super::source::services;
 use super::words::state_word;
 use crate::errors::{Exit, Failure, Reason};
+use crate::gateway::auditor;
 use crate::home::{Home, Service};
-use recovery::gateway::{self, Entry};
+use futures_util::future::join_all;
+use recovery::bank;
+use recovery::gateway::{self, Case, Entry};
 use recovery::model::{BankName, Decision, GlobalId, HoldState};
 use recovery::payment::Phase;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A payment and all that is known of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -42,8 +50,33 @@ pub struct InDoubt {
     pub safe: String,
     /// The commands that do it, where waiting does not.
     pub next: Vec<String>,
-    /// What could go wrong if somebody forced it, in words.
-    pub at_risk: String,
+    /// What could be done, and what that would put at risk. Only waiting, once it is decided.
+    pub choices: Vec<Choice>,
+    /// What operators decided by hand, or asked for.
+    pub case: Option<CaseTold>,
+    /// When a bank that it waits for was last tried and will be tried next, by the gateway's own
+    /// word; `null` where it was not asked or has none.
+    pub last_try_unix_ms: Option<u64>,
+    pub next_try_unix_ms: Option<u64>,
+    /// Does it stand still, because recovery is paused? Likewise.
+    pub held_up: Option<bool>,
+}
+
+/// A decision by hand.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CaseTold {
+    /// `COMMIT` or `ABORT`.
+    pub resolution: &'static str,
+    pub why: String,
+    pub asked_by: String,
+    /// `null`: another admin has yet to approve, and nothing is decided.
+    pub approved_by: Option<String>,
+    /// Not every bank has said what it did.
+    pub open: bool,
+    /// Banks that did otherwise, each with what it did.
+    pub differed: Vec<String>,
+    /// What was moved wrongly, or wrongly not moved.
+    pub wrong_minor: i64,
 }
 
 /// One bank's word.
@@ -55,18 +88,27 @@ pub struct Evidence {
     pub lsn: Option<u64>,
     /// Does it run?
     pub up: bool,
+    /// Is this its own word, and not only what its journal says?
+    pub asked: bool,
     /// Why its log could not be read.
     pub problem: String,
 }
 
-struct Banks {
-    states: BTreeMap<BankName, Result<Folded, String>>,
-    up: BTreeMap<BankName, bool>,
+/// A bank's state, and where it is from.
+struct Seen {
+    known: Result<Box<bank::State>, String>,
+    up: bool,
+    asked: bool,
 }
 
+/// A bank that does not answer in this time is seen by its journal alone.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+struct Banks(BTreeMap<BankName, Seen>);
+
 /// Every payment that the gateway's log does not say is over, oldest first, as of `now_ms`.
-pub fn all(home: &Home, now_ms: u64) -> Result<Vec<InDoubt>, Failure> {
-    let banks = Banks::read(home);
+pub async fn all(home: &Home, now_ms: u64) -> Result<Vec<InDoubt>, Failure> {
+    let banks = Banks::ask(home).await;
     let state = gateway_state(home)?;
     let open = state.open.iter().filter_map(|payment| {
         Some(tell(&state, *payment, state.payments.get(payment)?, &banks, now_ms))
@@ -75,8 +117,8 @@ pub fn all(home: &Home, now_ms: u64) -> Result<Vec<InDoubt>, Failure> {
 }
 
 /// The one that `id` names, and whether it is over.
-pub fn one(home: &Home, id: &str, now_ms: u64) -> Result<(InDoubt, bool), Failure> {
-    let banks = Banks::read(home);
+pub async fn one(home: &Home, id: &str, now_ms: u64) -> Result<(InDoubt, bool), Failure> {
+    let banks = Banks::ask(home).await;
     let state = gateway_state(home)?;
     let matches = |(payment, entry): &(&GlobalId, &Entry)| {
         payment.to_string() == id
@@ -110,15 +152,13 @@ fn gateway_state(home: &Home) -> Result<gateway::State, Failure> {
 
 impl Banks {
     /// Before the gateway's log, so that it is ahead of what they say.
-    fn read(home: &Home) -> Self {
-        let mut banks = Self { states: BTreeMap::new(), up: BTreeMap::new() };
-        for service in services(home) {
-            let Service::Bank(name) = service else { continue };
-            let folded = Source::of(home, service).and_then(|source| Folded::at(&source, None));
-            banks.states.insert(name, folded.map_err(|failure| failure.what));
-            banks.up.insert(name, home.running(service).is_some());
-        }
-        banks
+    async fn ask(home: &Home) -> Self {
+        let names = services(home).into_iter().filter_map(|service| match service {
+            Service::Bank(name) => Some(name),
+            Service::Gateway | Service::Console => None,
+        });
+        let seen = names.map(|name| async move { (name, Seen::of(home, name).await) });
+        Self(join_all(seen).await.into_iter().collect())
     }
 
     fn evidence(&self, bank: BankName, payment: GlobalId) -> Evidence {
@@ -126,28 +166,50 @@ impl Banks {
             bank: bank.to_string(),
             state: None,
             lsn: None,
-            up: self.up.get(&bank).copied().unwrap_or(false),
-            problem: String::new(),
+            up: false,
+            asked: false,
+            problem: "its journal is not there".to_owned(),
         };
-        match self.states.get(&bank) {
-            None => "its journal is not there".clone_into(&mut evidence.problem),
-            Some(Err(why)) => evidence.problem.clone_from(why),
-            Some(Ok(folded)) => {
-                let State::Bank(replay) = &folded.state else { return evidence };
-                let forgotten = replay.state.is_forgotten(payment);
-                let state = state_word(replay.state.hold_state(payment));
-                evidence.state = Some(if forgotten { "FORGOTTEN".to_owned() } else { state });
-                evidence.lsn = replay.state.holds.get(&payment).map(|hold| hold.lsn.get());
+        let Some(seen) = self.0.get(&bank) else { return evidence };
+        (evidence.up, evidence.asked) = (seen.up, seen.asked);
+        match &seen.known {
+            Err(why) => evidence.problem.clone_from(why),
+            Ok(state) => {
+                evidence.problem.clear();
+                let word = state_word(state.hold_state(payment));
+                let forgotten = state.is_forgotten(payment);
+                evidence.state = Some(if forgotten { "FORGOTTEN".to_owned() } else { word });
+                let lsn = state.holds.get(&payment).map(|hold| hold.lsn.get());
+                evidence.lsn = lsn.filter(|lsn| *lsn > 0);
             }
         }
         evidence
     }
 
     fn hold(&self, bank: BankName, payment: GlobalId) -> Option<HoldState> {
-        match self.states.get(&bank)?.as_ref().ok()?.state {
-            State::Bank(ref replay) => Some(replay.state.hold_state(payment)),
-            State::Gateway(_) => None,
+        let state = self.0.get(&bank)?.known.as_ref().ok()?;
+        Some(state.hold_state(payment))
+    }
+}
+
+impl Seen {
+    async fn of(home: &Home, name: BankName) -> Self {
+        let service = Service::Bank(name);
+        let running = home.running(service);
+        let up = running.is_some();
+        if let Some(running) = running
+            && let asked = auditor::ask(home, name, &running.address)
+            && let Ok(Ok(state)) = tokio::time::timeout(ASK_TIMEOUT, asked).await
+        {
+            return Self { known: Ok(Box::new(state)), up, asked: true };
         }
+        let folded = Source::of(home, service).and_then(|source| Folded::at(&source, None));
+        let known = match folded.map(|folded| folded.state) {
+            Ok(State::Bank(replay)) => Ok(Box::new(replay.state)),
+            Ok(State::Gateway(_)) => Err("it is a gateway's log".to_owned()),
+            Err(failure) => Err(failure.what),
+        };
+        Self { known, up, asked: false }
     }
 }
 
@@ -160,8 +222,8 @@ fn tell(
 ) -> InDoubt {
     let order = state.order(entry);
     let names: Vec<BankName> = order.participants().collect();
-    let holds: Vec<_> = names.iter().map(|bank| banks.hold(*bank, payment)).collect();
-    let posted = holds.iter().filter(|hold| **hold == Some(HoldState::Posted)).count();
+    let known: Vec<_> = names.iter().map(|bank| (*bank, banks.hold(*bank, payment))).collect();
+    let posted = known.iter().filter(|(_, hold)| *hold == Some(HoldState::Posted)).count();
     let awaited = entry.payment.awaited();
     let waiting: Vec<BankName> =
         awaited.iter().map(|party| state.bank(entry.bank(party)).name).collect();
@@ -176,10 +238,7 @@ fn tell(
         amount_minor: amount,
         currency_code: entry.terms.currency.to_string(),
         age_ms: now_ms.saturating_sub(entry.began_ms),
-        decision: entry.payment.decision().map(|decision| match decision {
-            Decision::Commit => "COMMIT",
-            Decision::Abort(_) => "ABORT",
-        }),
+        decision: entry.payment.decision().map(decision_word),
         lsn: Some(entry.decided_lsn.get()).filter(|lsn| *lsn > 0),
         waiting_for: waiting.iter().map(ToString::to_string).collect(),
         evidence: names.iter().map(|bank| banks.evidence(*bank, payment)).collect(),
@@ -187,7 +246,42 @@ fn tell(
         mixed: posted > 0 && posted < names.len(),
         safe,
         next,
-        at_risk: at_risk(entry, posted),
+        choices: choices(entry, &known),
+        case: state.cases.get(&payment).map(|case| case_told(case, amount)),
+        last_try_unix_ms: None,
+        next_try_unix_ms: None,
+        held_up: None,
+    }
+}
+
+fn decision_word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Commit => "COMMIT",
+        Decision::Abort(_) => "ABORT",
+    }
+}
+
+fn case_told(case: &Case, amount: i64) -> CaseTold {
+    let differed = case.differed.iter();
+    let differed: Vec<_> =
+        differed.map(|(bank, state)| format!("{bank} {}", state_word(*state))).collect();
+    CaseTold {
+        resolution: decision_word(case.decision),
+        why: case.why.as_str().to_owned(),
+        asked_by: case.asked_by.to_string(),
+        approved_by: case.approved.map(|(by, _)| by.to_string()),
+        open: case.closed_ms.is_none(),
+        wrong_minor: if differed.is_empty() { 0 } else { amount },
+        differed,
+    }
+}
+
+fn choices(entry: &Entry, known: &[(BankName, Option<HoldState>)]) -> Vec<Choice> {
+    let wait = |why: &str| vec![Choice { choice: "wait", at_risk_minor: 0, why: why.to_owned() }];
+    match entry.payment.phase {
+        Phase::Ended { .. } => Vec::new(),
+        Phase::Preparing { .. } => choices::undecided(known, entry.terms.amount.minor()),
+        Phase::Deciding { .. } => wait("it is decided, and a decision is final: nothing to choose"),
     }
 }
 
@@ -235,22 +329,6 @@ fn safe(entry: &Entry, waiting: &[BankName], lost: Option<BankName>) -> (String,
                     again(bank),
                 ),
             }
-        }
-    }
-}
-
-fn at_risk(entry: &Entry, posted: usize) -> String {
-    match entry.payment.phase {
-        Phase::Ended { .. } => "nothing".to_owned(),
-        Phase::Preparing { .. } => "forcing a commit pays without every bank's vote; forcing an \
-             abort takes back what a bank may have posted, if this log has lost its decision"
-            .to_owned(),
-        Phase::Deciding { decision: Decision::Commit, .. } => format!(
-            "aborting takes back what was promised for good{}",
-            if posted > 0 { ", and is posted at one bank already" } else { "" }
-        ),
-        Phase::Deciding { decision: Decision::Abort(_), .. } => {
-            "committing pays what the client was told is aborted".to_owned()
         }
     }
 }

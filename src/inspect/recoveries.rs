@@ -114,6 +114,13 @@ impl Reading {
                 };
                 self.became(fact.payment, &word);
             }
+            AnyFact::Gateway(GatewayFact::HeuristicDecided(fact)) => {
+                let word = match fact.decision {
+                    Decision::Commit => "COMMITTED (HEURISTIC)",
+                    Decision::Abort(_) => "ABORTED (HEURISTIC)",
+                };
+                self.became(fact.payment, word);
+            }
             AnyFact::Gateway(GatewayFact::Ended(fact)) => self.over(fact.payment, wall_ms),
             AnyFact::Bank(BankFact::Posted(fact)) => {
                 self.became(fact.payment, &state_word(recovery::model::HoldState::Posted));

@@ -4,7 +4,10 @@
 //! currency, identities are hexadecimal. The names are public. What is secret, or nearly, is not in
 //! the log to begin with; accounts are masked unless told otherwise.
 
-use recovery::fact::{AuditEvent, BankFact, GatewayFact};
+use recovery::fact::{
+    AuditEvent, BankFact, GatewayFact, HeuristicAsked, HeuristicDecided, HeuristicDiffered,
+    HeuristicObeyed,
+};
 use recovery::model::{
     Aborted, AccountNumber, Decision, GlobalId, HoldState, Order, Reference, Vote, major,
 };
@@ -196,6 +199,9 @@ fn gateway(fact: &GatewayFact, accounts: Accounts) -> Told {
                    "bank_lsn": fact.bank_lsn}),
         )
         .about(fact.payment),
+        GatewayFact::HeuristicAsked(fact) => asked_by_hand(fact),
+        GatewayFact::HeuristicDecided(fact) => decided_by_hand(fact),
+        GatewayFact::HeuristicDiffered(fact) => differed(fact),
         GatewayFact::Ended(fact) => {
             told("all have settled".to_owned(), json!({})).about(fact.payment)
         }
@@ -240,6 +246,45 @@ fn mended(segment: u64, offset: u64, first_lsn: u64, records: u32, kept: &str) -
         json!({"mended_segment": segment, "mended_offset": offset, "first_lsn": first_lsn,
                "mended_records": records, "kept": kept}),
     )
+}
+
+fn asked_by_hand(fact: &HeuristicAsked) -> Told {
+    let who = json!({"asked_by": fact.by.as_str()});
+    by_hand("asked for", fact.decision, fact.why.as_str(), who).about(fact.payment)
+}
+
+fn decided_by_hand(fact: &HeuristicDecided) -> Told {
+    let HeuristicDecided { asked_by, approved_by, .. } = fact;
+    let who = json!({"asked_by": asked_by.as_str(), "approved_by": approved_by.as_str()});
+    by_hand("decided", fact.decision, fact.why.as_str(), who).about(fact.payment)
+}
+
+fn obeyed(fact: &HeuristicObeyed) -> Told {
+    let HeuristicObeyed { asked_by, approved_by, .. } = fact;
+    let who = json!({"asked_by": asked_by.as_str(), "approved_by": approved_by.as_str(),
+                     "gateway_lsn": fact.heard.lsn});
+    by_hand("told", fact.decision, fact.why.as_str(), who).about(fact.payment)
+}
+
+fn differed(fact: &HeuristicDiffered) -> Told {
+    told(
+        format!("HEURISTIC, MIXED: {} did {}", fact.bank, state_word(fact.state)),
+        json!({"heuristic": true, "mixed": true, "bank": fact.bank.as_str(),
+               "state": state_word(fact.state), "bank_lsn": fact.bank_lsn}),
+    )
+    .about(fact.payment)
+}
+
+/// What operators did.
+fn by_hand(what: &str, decision: Decision, why: &str, mut fields: Value) -> Told {
+    let word = if decision == Decision::Commit { "COMMIT" } else { "ABORT" };
+    let who = ["asked_by", "approved_by"].map(|field| fields[field].as_str());
+    let who: Vec<&str> = who.into_iter().flatten().collect();
+    let words = format!("HEURISTIC {word} {what} by {}: {why}", who.join(" and "));
+    fields["heuristic"] = true.into();
+    fields["decision"] = word.into();
+    fields["why"] = why.into();
+    told(words, fields)
 }
 
 fn decided(decision: Decision) -> Told {
@@ -318,6 +363,7 @@ fn bank(fact: &BankFact, accounts: Accounts) -> Told {
             let said = format!("aborted before it was prepared: {reason}");
             told(said, fields).about(fact.payment).called(order.reference)
         }
+        BankFact::HeuristicObeyed(fact) => obeyed(fact),
         BankFact::Forgot(fact) => {
             let through = fact.through.to_string();
             told(format!("all through {through}"), json!({"through": through}))

@@ -1,10 +1,10 @@
 //! Instructions and reports between the gateway and a bank, as messages and as values.
 
 use super::v1;
-use recovery::message::{Instruction, Report};
+use recovery::message::{Heuristic, Instruction, Report};
 use recovery::model::{
-    Aborted, AccountNumber, Amount, BankName, Currency, GlobalId, HoldState, Memo, Order, Reason,
-    Reference, Side, Start, Terms,
+    Aborted, AccountNumber, Amount, BankName, Currency, Decision, GlobalId, HoldState, Memo, Order,
+    Reason, Reference, Side, Start, Terms,
 };
 
 /// Why a message is not a value.
@@ -188,9 +188,33 @@ pub fn instruction_to(instruction: &Instruction) -> Option<v1::Instruction> {
             order: aborted.as_ref().map(|aborted| hold_to(*payment, &aborted.order)),
             reason: aborted.as_ref().map(|a| a.reason.name().to_owned()).unwrap_or_default(),
         }),
+        Instruction::Force { payment, decision, by, aborted } => Step::Force(v1::Force {
+            transaction_id: payment.to_string(),
+            commit: *decision == Decision::Commit,
+            reason: by.why.as_str().to_owned(),
+            asked_by: by.asked_by.to_string(),
+            approved_by: by.approved_by.to_string(),
+            order: aborted.as_ref().map(|aborted| hold_to(*payment, &aborted.order)),
+        }),
         Instruction::Forget { .. } => return None,
     };
     Some(v1::Instruction { step: Some(step) })
+}
+
+fn force_from(force: &v1::Force) -> Result<Instruction, WireError> {
+    let by = Heuristic {
+        why: field("reason", &force.reason)?,
+        asked_by: field("asked_by", &force.asked_by)?,
+        approved_by: field("approved_by", &force.approved_by)?,
+    };
+    let reason = Reason::Heuristic;
+    let order = force.order.as_ref().map(hold_from).transpose()?;
+    Ok(Instruction::Force {
+        payment: field("transaction_id", &force.transaction_id)?,
+        decision: if force.commit { Decision::Commit } else { Decision::Abort(reason) },
+        by: Box::new(by),
+        aborted: order.map(|(_, order)| Box::new(Aborted { order, reason })),
+    })
 }
 
 fn release_from(release: &v1::Release) -> Result<Instruction, WireError> {
@@ -217,6 +241,7 @@ pub fn instruction_from(instruction: &v1::Instruction) -> Result<Instruction, Wi
         Step::Commit(id) => commit(named(id)?, false),
         Step::CommitLazily(id) => commit(named(id)?, true),
         Step::Abort(id) => Instruction::Abort { payment: named(id)?, aborted: None },
+        Step::Force(force) => force_from(force)?,
     })
 }
 

@@ -5,7 +5,7 @@ use crate::support::fake_gateway::{Act, FakeGateway};
 use std::sync::Arc;
 use std::time::Duration;
 use strife::client::classify::CallError;
-use strife::client::link::Link;
+use strife::client::link::{Link, Stub};
 use strife::config::Address;
 use strife::errors::{Reason, status, status_retry, status_with};
 use strife::home::{Home, Party};
@@ -32,7 +32,7 @@ async fn pay(link: &Link) -> Result<v1::PaymentResponse, CallError> {
         ..v1::PaymentRequest::default()
     });
     request.metadata_mut().insert("auth-token", "t".parse().expect("ascii"));
-    link.call(request, |mut stub, r| async move { stub.process_payment(r).await }).await
+    link.call(request, |mut stub: Stub, r| async move { stub.process_payment(r).await }).await
 }
 
 fn is_unknown<T>(result: &Result<T, CallError>) -> bool {

@@ -39,6 +39,11 @@ const WHO: &str = "
     strife.v1.AdminService/ListInDoubt               admin         auditor,admin
     strife.v1.AdminService/TailLog                   admin         auditor,admin
     strife.v1.AdminService/EndSessions               admin         admin
+    strife.v1.AdminService/AskResolution             admin         admin
+    strife.v1.AdminService/ApproveResolution         admin         admin
+    strife.v1.AdminService/PauseRecovery             admin         admin
+    strife.v1.AdminService/StepRecovery              admin         admin
+    strife.v1.AdminService/ResumeRecovery            admin         admin
     strife.v1.CoordinatorService/Hello               bank          -
     strife.v1.CoordinatorService/Inquire             bank          -
     strife.v1.BankService/PrepareTransaction         gateway       -

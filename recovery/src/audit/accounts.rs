@@ -96,11 +96,12 @@ impl Auditor<'_> {
         let mut unacknowledged = 0;
         for entry in self.gateway.payments.values() {
             let Some(party) = entry.party(index) else { continue };
-            if entry.payment.decision() != Some(Decision::Commit) {
+            let commits = entry.payment.decision() == Some(Decision::Commit);
+            if commits && !entry.payment.settled().has(party) {
+                unacknowledged += 1;
                 continue;
             }
-            if !entry.payment.settled().has(party) {
-                unacknowledged += 1;
+            if commits == entry.payment.against.has(party) {
                 continue;
             }
             let amount = i128::from(entry.terms.amount.minor());

@@ -14,6 +14,8 @@ pub enum Disagreement {
     PostedAgainstAbort { payment: GlobalId, bank: BankName },
     #[error("bank {bank} has aborted {payment}, which was decided to commit")]
     AbortedAgainstCommit { payment: GlobalId, bank: BankName },
+    #[error("bank {bank} was told a decision on {payment} by hand, which the gateway's log lacks")]
+    ForcedUnknown { payment: GlobalId, bank: BankName },
     #[error("bank {bank} has no hold for {payment}, which was decided to commit on its vote")]
     HoldLost { payment: GlobalId, bank: BankName },
     #[error("bank {bank} has no outcome for {payment}, and had reported one")]
@@ -70,7 +72,9 @@ impl Disagreement {
     pub fn invariant(&self) -> &'static str {
         match self {
             Self::PostedUndecided { .. } | Self::PostedUnknown { .. } => "I2",
-            Self::PostedAgainstAbort { .. } | Self::AbortedAgainstCommit { .. } => "I9",
+            Self::PostedAgainstAbort { .. }
+            | Self::AbortedAgainstCommit { .. }
+            | Self::ForcedUnknown { .. } => "I9",
             Self::HoldLost { .. } | Self::OutcomeLost { .. } | Self::OpenSetWrong { .. } => "I8",
             Self::ForgottenTooEarly { .. } => "I5",
             Self::Stranger { .. } | Self::TermsDiffer { .. } => "I11",
@@ -91,6 +95,7 @@ impl Disagreement {
             | Self::PostedUnknown { bank, .. }
             | Self::PostedAgainstAbort { bank, .. }
             | Self::AbortedAgainstCommit { bank, .. }
+            | Self::ForcedUnknown { bank, .. }
             | Self::Stranger { bank, .. }
             | Self::TermsDiffer { bank, .. }
             | Self::AccountUnlisted { bank, .. }

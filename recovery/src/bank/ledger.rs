@@ -8,9 +8,9 @@ use super::{Action, Balance, Input, Settings, Ticket};
 use crate::drill::mutant::{self, Mutant};
 use crate::fact::{self, BankFact};
 use crate::hold::{self, Event};
-use crate::message::{Hello, Instruction, Report, Unwelcome, Welcome};
+use crate::message::{Hello, Heuristic, Instruction, Report, Unwelcome, Welcome};
 use crate::model::{
-    Aborted, AccountNumber, BankName, GlobalId, Heard, HoldState, Order, Reason, Start,
+    Aborted, AccountNumber, BankName, Decision, GlobalId, Heard, HoldState, Order, Reason, Start,
 };
 use crate::replay::Fold;
 use crate::step::{Machine, Now, Turn};
@@ -189,6 +189,23 @@ impl Ledger {
                 self.settle(ticket, heard, payment, Event::Abort, aborted, turn);
                 turn.urgent = true;
             }
+            Instruction::Force { payment, decision, by, aborted } => {
+                let known = self.state.forced.contains_key(&payment);
+                if !known && !self.state.is_forgotten(payment) {
+                    let Heuristic { why, asked_by, approved_by } = *by;
+                    let fact = fact::HeuristicObeyed {
+                        payment,
+                        decision,
+                        why,
+                        asked_by,
+                        approved_by,
+                        heard,
+                    };
+                    self.remember(fact.into(), turn);
+                }
+                self.settle(ticket, heard, payment, Event::Force(decision), aborted, turn);
+                turn.urgent = true;
+            }
             Instruction::Forget { through } => {
                 let before = self.state.forgotten.get(&through.origin);
                 if before.is_none_or(|before| *before < through) {
@@ -257,7 +274,8 @@ impl Ledger {
     ) {
         if self.state.is_forgotten(payment) {
             // Over on all sides: the instruction is a late copy, and is acknowledged as it stands.
-            let done = if event == Event::Commit { HoldState::Posted } else { HoldState::Released };
+            let commits = matches!(event, Event::Commit | Event::Force(Decision::Commit));
+            let done = if commits { HoldState::Posted } else { HoldState::Released };
             let report = Report { payment, state: done, alarm: false };
             return turn.after(self.state.last, Action::Report { ticket, report });
         }

@@ -6,8 +6,8 @@ use crate::drill::mutant::{self, Mutant};
 use crate::fact::{self, BankFact};
 use crate::hold;
 use crate::model::{
-    AccountNumber, BankName, ClientId, Cluster, Currency, Epoch, GlobalId, Heard, HoldState,
-    Lineage, Order, Reason, Side, Start, StartId, Witness,
+    AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId, Heard,
+    HoldState, Lineage, Order, Reason, Side, Start, StartId, Witness,
 };
 use crate::record::Fact as _;
 use crate::replay::{Fold, Illegal};
@@ -67,6 +67,8 @@ pub struct State {
     pub open: BTreeSet<GlobalId>,
     /// Gateways that may command, by data directory; `None` before their first Hello.
     pub fences: BTreeMap<Lineage, Option<Fence>>,
+    /// Decided by hand, and told here. Outlives what is forgotten.
+    pub forced: BTreeMap<GlobalId, Decision>,
     /// Per origin: everything through this payment is over on all sides.
     pub forgotten: BTreeMap<u64, GlobalId>,
     pub last: Lsn,
@@ -149,6 +151,12 @@ impl State {
             BankFact::Tombstoned(fact) => {
                 self.finish(fact.payment, hold::Fact::Tombstoned, fact.heard, lsn)?;
             }
+            BankFact::HeuristicObeyed(fact) => {
+                if self.forced.insert(fact.payment, fact.decision).is_some() {
+                    return Err(format!("{} was decided by hand already", fact.payment));
+                }
+                self.hear(fact.heard);
+            }
             BankFact::Forgot(fact) => self.forget(fact.through),
         }
         Ok(())
@@ -191,11 +199,15 @@ impl State {
     ) -> Result<HoldState, String> {
         let state = self.hold_state(payment);
         let next = hold::evolve(state, fact).map_err(|illegal| illegal.to_string())?;
-        // The start that was fenced in last is the only one of its lineage that commands.
+        self.hear(heard);
+        Ok(next)
+    }
+
+    /// The start that was fenced in last is the only one of its lineage that commands.
+    fn hear(&mut self, heard: Heard) {
         if let Some(Some(fence)) = self.fences.get_mut(&heard.gateway) {
             fence.lsn = fence.lsn.max(heard.lsn);
         }
-        Ok(next)
     }
 
     /// Ends a payment here; gives back what was held.

@@ -216,8 +216,12 @@ fn gateway_fact(moment: Moment, fact: &GatewayFact) -> Option<Point> {
     match (moment, fact) {
         (Moment::Appended, GatewayFact::Began(_)) => Some(Point::AfterBegan),
         (Moment::Appended, GatewayFact::Voted(_)) => Some(Point::AfterVote),
-        (Moment::Appended, GatewayFact::Decided(_)) => Some(Point::BeforeDecisionDurable),
-        (Moment::Durable, GatewayFact::Decided(_)) => Some(Point::AfterDecisionDurable),
+        (Moment::Appended, GatewayFact::Decided(_) | GatewayFact::HeuristicDecided(_)) => {
+            Some(Point::BeforeDecisionDurable)
+        }
+        (Moment::Durable, GatewayFact::Decided(_) | GatewayFact::HeuristicDecided(_)) => {
+            Some(Point::AfterDecisionDurable)
+        }
         (Moment::Appended, GatewayFact::Settled(_)) => Some(Point::AfterFirstSettled),
         (Moment::Appended, GatewayFact::Ended(_)) => Some(Point::BeforeEnded),
         (Moment::Durable, GatewayFact::Ended(_)) => Some(Point::AfterEnded),
@@ -247,7 +251,8 @@ pub fn gateway_action(action: &gateway::Action) -> Option<Point> {
             Some(Point::AfterFirstPrepare)
         }
         gateway::Action::Tell {
-            instruction: Instruction::Commit { .. } | Instruction::Abort { .. },
+            instruction:
+                Instruction::Commit { .. } | Instruction::Abort { .. } | Instruction::Force { .. },
             ..
         } => Some(Point::AfterFirstTell),
         gateway::Action::Reply { reply: gateway::Reply::Payment(_), .. } => {

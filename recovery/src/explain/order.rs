@@ -1,6 +1,6 @@
 //! The records of several logs in one order that no cause contradicts.
 
-use super::{Entry, Lane};
+use super::{Entry, Lane, is_over};
 use crate::fact::{BankFact, GatewayFact};
 use crate::record::AnyFact;
 
@@ -50,24 +50,20 @@ fn causes(cause: &Entry, effect: &Entry) -> bool {
                     GatewayFact::Began(_),
                     BankFact::Held(_) | BankFact::Refused(_) | BankFact::Tombstoned(_)
                 ) | (
-                    GatewayFact::Decided(_),
+                    GatewayFact::Decided(_) | GatewayFact::HeuristicDecided(_),
                     BankFact::Posted(_) | BankFact::Released(_) | BankFact::Tombstoned(_)
-                )
+                ) | (GatewayFact::HeuristicDecided(_), BankFact::HeuristicObeyed(_))
             )
         }
         (AnyFact::Bank(fact), AnyFact::Gateway(GatewayFact::Voted(voted))) => {
             let votes = matches!(fact, BankFact::Held(_) | BankFact::Refused(_));
             votes && cause.lane == Lane::Bank(voted.bank)
         }
-        (AnyFact::Bank(fact), AnyFact::Gateway(GatewayFact::Settled(settled))) => {
-            let ends = matches!(
-                fact,
-                BankFact::Posted(_)
-                    | BankFact::Released(_)
-                    | BankFact::Refused(_)
-                    | BankFact::Tombstoned(_)
-            );
-            ends && cause.lane == Lane::Bank(settled.bank)
+        (AnyFact::Bank(_), AnyFact::Gateway(GatewayFact::HeuristicDiffered(differed))) => {
+            is_over(&cause.fact) && cause.lane == Lane::Bank(differed.bank)
+        }
+        (AnyFact::Bank(_), AnyFact::Gateway(GatewayFact::Settled(settled))) => {
+            is_over(&cause.fact) && cause.lane == Lane::Bank(settled.bank)
         }
         (AnyFact::Gateway(_), AnyFact::Gateway(_))
         | (AnyFact::Bank(_), AnyFact::Bank(_) | AnyFact::Gateway(_)) => false,

@@ -63,11 +63,15 @@ pub enum Rejection {
     LogFull,
     #[error("the gateway is stopping")]
     ShuttingDown,
+    #[error("recovery is paused: nothing new begins before it is resumed")]
+    Paused,
+    #[error(transparent)]
+    Unforced(super::Unforced),
 }
 
 /// What may be said of `entry` now, or `None` while it is worth waiting. `late`: the wait is over.
 pub(super) fn standing(entry: &Entry, settings: &Settings, late: bool) -> Option<Outcome> {
-    let settled = entry.payment.settled();
+    let settled = entry.payment.carried_out();
     let unsaid = if late { Some(Outcome::Pending) } else { None };
     let decided = settings.ack == Ack::Decided;
     match entry.payment.phase {

@@ -5,7 +5,9 @@
 
 use super::answer::{self, Outcome, Page, Rejection};
 use super::links::Link;
+use super::pause::Paused;
 use super::state::{BankIndex, State};
+use super::watch::Watcher;
 use super::{Action, Input, Reply, Settings, Ticket};
 use crate::fact::{self, GatewayFact};
 use crate::message::Instruction;
@@ -14,7 +16,7 @@ use crate::model::{
 };
 use crate::payment::{self, Event, Phase};
 use crate::replay::Fold;
-use crate::step::{Machine, Now, Turn};
+use crate::step::{Machine, Now, Step, Turn};
 use std::collections::{BTreeMap, BTreeSet};
 use wal::Lsn;
 
@@ -27,14 +29,6 @@ pub(super) const RESERVE_BYTES_PER_PAYMENT: u64 = 4 * 4096;
 struct Waiter {
     ticket: Ticket,
     replayed: bool,
-}
-
-/// A caller that waits for a client's next finals.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-struct Watcher {
-    ticket: Ticket,
-    after: Lsn,
-    limit: usize,
 }
 
 /// What only a running gateway knows of an open payment.
@@ -56,11 +50,12 @@ pub struct Coordinator {
     /// Holds of earlier starts whose `Began` was lost with the crash, by the bank that has them.
     pub(super) orphans: BTreeMap<(BankIndex, GlobalId), Vec<BankName>>,
     pub(super) forgotten: Option<GlobalId>,
+    pub(super) paused: Option<Paused>,
     pub(super) now: Now,
     pub(super) retry_due_ms: u64,
     pub(super) forget_due_ms: u64,
     live: BTreeMap<GlobalId, Live>,
-    watchers: BTreeMap<ClientId, Vec<Watcher>>,
+    pub(super) watchers: BTreeMap<ClientId, Vec<Watcher>>,
     deadlines: BTreeSet<(u64, GlobalId)>,
     next_number: u64,
     pub(super) room_bytes: u64,
@@ -97,6 +92,15 @@ impl Machine for Coordinator {
                 self.done_when_durable(fact::SessionClosed { token_sha256 }.into(), ticket, turn);
             }
             Input::Note(audited) => self.note(audited, turn),
+            Input::AskForce { ticket, payment, commit, by, why } => {
+                self.ask_force(ticket, (payment, commit), (by, why), turn);
+            }
+            Input::ApproveForce { ticket, payment, commit, by } => {
+                self.approve_force(ticket, (payment, commit), by, turn);
+            }
+            Input::Pause { ticket } => self.pause(ticket, turn),
+            Input::Step { ticket } => self.step(ticket, turn),
+            Input::Resume { ticket } => self.resume(ticket, turn),
             Input::Welcomed { bank, welcome } => self.welcomed(bank, &welcome, turn),
             Input::TurnedAway { bank, unwelcome } => self.turned_away(bank, &unwelcome, turn),
             Input::Reached { bank } => self.reached(bank, turn),
@@ -147,6 +151,7 @@ impl Coordinator {
             settings,
             orphans: BTreeMap::new(),
             forgotten: None,
+            paused: settings.paused.then(Paused::default),
             now,
             retry_due_ms: now.mono_ms,
             forget_due_ms: now.mono_ms + settings.forget_ms,
@@ -236,6 +241,9 @@ impl Coordinator {
         if self.stopping {
             return Err(Rejection::ShuttingDown);
         }
+        if self.is_paused() {
+            return Err(Rejection::Paused);
+        }
         for bank in [banks.0, banks.1] {
             let link = &self.links[usize::from(bank)];
             if !link.is_ready() {
@@ -320,40 +328,6 @@ impl Coordinator {
         (Page { answers, cursor: (begin > 0).then_some(begin as u64) }, rests_on)
     }
 
-    fn watch(&mut self, client: ClientId, watcher: Watcher, turn: &mut GatewayTurn) {
-        let finals = self.state.finals.get(&client).map_or(&[][..], Vec::as_slice);
-        let begin = finals.partition_point(|(lsn, _)| *lsn <= watcher.after);
-        let new = &finals[begin..finals.len().min(begin.saturating_add(watcher.limit))];
-        let Some((rests_on, _)) = new.last().copied() else {
-            let watchers = self.watchers.entry(client).or_default();
-            if watchers.len() >= self.settings.waiters_max {
-                turn.now.push(reject(watchers.remove(0).ticket, Rejection::TooManyRequests));
-            }
-            watchers.push(watcher);
-            return;
-        };
-        let told = new.iter().map(|(lsn, payment)| {
-            let entry = &self.state.payments[payment];
-            let outcome = answer::standing(entry, &self.settings, true);
-            let outcome = outcome.unwrap_or(Outcome::Pending);
-            (*lsn, answer::answer(*payment, entry, outcome, true))
-        });
-        let reply = Reply::Finals(told.collect());
-        turn.after(rests_on, Action::Reply { ticket: watcher.ticket, reply });
-    }
-
-    /// A payment may have become final: whoever watches its client looks again.
-    fn wake_watchers(&mut self, payment: GlobalId, turn: &mut GatewayTurn) {
-        let entry = &self.state.payments[&payment];
-        if !entry.is_final || self.watchers.is_empty() {
-            return;
-        }
-        let client = entry.reference.client;
-        for watcher in self.watchers.remove(&client).unwrap_or_default() {
-            self.watch(client, watcher, turn);
-        }
-    }
-
     fn is_late(&self, payment: GlobalId) -> bool {
         self.live.get(&payment).is_none_or(|live| live.due_ms <= self.now.mono_ms)
     }
@@ -367,7 +341,17 @@ impl Coordinator {
         bank_lsn: u64,
         turn: &mut GatewayTurn,
     ) {
-        let mut step = payment::decide(self.state.payments[&payment].payment, event);
+        let step = payment::decide(self.state.payments[&payment].payment, event);
+        self.carry_out(payment, step, bank_lsn, turn);
+    }
+
+    pub(super) fn carry_out(
+        &mut self,
+        payment: GlobalId,
+        mut step: Step<payment::Fact, payment::Action>,
+        bank_lsn: u64,
+        turn: &mut GatewayTurn,
+    ) {
         for fact in std::mem::take(&mut step.facts) {
             self.record(payment, fact, bank_lsn, turn);
         }
@@ -391,7 +375,12 @@ impl Coordinator {
             payment::Fact::Settled(party, state) => {
                 fact::Settled { payment, bank: bank(party), state, bank_lsn: lsn }.into()
             }
+            payment::Fact::Differed(party, state) => {
+                let bank = bank(party);
+                fact::HeuristicDiffered { payment, bank, state, bank_lsn: lsn }.into()
+            }
             payment::Fact::Ended => fact::Ended { payment }.into(),
+            payment::Fact::Forced(_) => unreachable!("written with its case"),
         };
         let decided = matches!(fact, GatewayFact::Decided(_));
         self.remember(fact, turn);
@@ -425,6 +414,11 @@ impl Coordinator {
                 };
                 (Lsn::ZERO, self.tell(entry.bank(party), payment, instruction))
             }
+            payment::Action::Force(party, decision) => {
+                let (bank, instruction) =
+                    (entry.bank(party), self.force_instruction(payment, decision));
+                (Lsn::ZERO, self.tell(bank, payment, instruction))
+            }
             payment::Action::Answer => (Lsn::ZERO, self.answer_waiters(payment)),
             payment::Action::Contradiction(party, state) => {
                 (Lsn::ZERO, vec![self.contradiction(entry.bank(party), payment, state)])
@@ -445,7 +439,7 @@ impl Coordinator {
     }
 
     /// Moves the payment's deadline; 0 takes it away.
-    fn set_due(&mut self, payment: GlobalId, due_ms: u64) {
+    pub(super) fn set_due(&mut self, payment: GlobalId, due_ms: u64) {
         let live =
             self.live.entry(payment).or_insert_with(|| Live { waiters: Vec::new(), due_ms: 0 });
         self.deadlines.remove(&(live.due_ms, payment));
@@ -495,6 +489,6 @@ impl Coordinator {
     }
 }
 
-fn reject(ticket: Ticket, rejection: Rejection) -> Action {
+pub(super) fn reject(ticket: Ticket, rejection: Rejection) -> Action {
     Action::Reply { ticket, reply: Reply::Rejected(rejection) }
 }

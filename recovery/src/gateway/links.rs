@@ -23,6 +23,8 @@ pub(super) struct Link {
     heard: bool,
     /// What it remembers of this log, which this log was found to hold.
     checked: Option<Witness>,
+    /// Where it said at its last Hello that payments of earlier starts stand.
+    pub(super) said: BTreeMap<GlobalId, HoldState>,
     /// Payments for which it owes an answer, and when it was last told (monotonic ms).
     pub(super) awaited: BTreeMap<GlobalId, u64>,
 }
@@ -42,7 +44,8 @@ pub enum LinkStatus {
 impl Link {
     pub(super) fn away(why: &str) -> Self {
         let status = LinkStatus::Away { why: why.to_owned() };
-        Self { status, heard: false, checked: None, awaited: BTreeMap::new() }
+        let (said, awaited) = (BTreeMap::new(), BTreeMap::new());
+        Self { status, heard: false, checked: None, said, awaited }
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -66,20 +69,26 @@ impl Coordinator {
         }
     }
 
+    /// When `bank` was last told of a payment for which it owes an answer, in monotonic
+    /// milliseconds; 0 if never. `None`: it owes none.
+    pub fn told_ms(&self, bank: BankIndex, payment: GlobalId) -> Option<u64> {
+        self.links[usize::from(bank)].awaited.get(&payment).copied()
+    }
+
     pub fn link(&self, bank: BankIndex) -> (&LinkStatus, usize) {
         let link = &self.links[usize::from(bank)];
         (&link.status, link.awaited.len())
     }
 
     /// Begun by an earlier start and not decided.
-    fn interrupted(&self, payment: GlobalId) -> bool {
+    pub(super) fn interrupted(&self, payment: GlobalId) -> bool {
         let undecided = self.state.payments[&payment].payment.decision().is_none();
         let current = self.is_own(payment) && payment.epoch == self.start.epoch;
         undecided && !current
     }
 
     /// Settled on all sides, and a crash took the record that says so.
-    fn lacks_its_end(&self, payment: GlobalId) -> bool {
+    pub(super) fn lacks_its_end(&self, payment: GlobalId) -> bool {
         let payment = self.state.payments[&payment].payment;
         payment.decision().is_some() && payment.awaited().is_empty()
     }
@@ -98,6 +107,7 @@ impl Coordinator {
                 return turn.now.push(Action::Halt(halt));
             }
         }
+        self.links[usize::from(bank)].said = welcome.states.iter().copied().collect();
         let Start { lineage, epoch, start_id, .. } = welcome.bank;
         let witness = Witness { lineage, start_id, lsn: welcome.bank_lsn };
         self.remember(fact::BankMet { bank: known.name, epoch, witness }.into(), turn);
@@ -115,19 +125,8 @@ impl Coordinator {
         let link = &mut self.links[usize::from(bank)];
         link.status = LinkStatus::Ready { start };
         link.heard = true;
-        let awaited: Vec<_> = link.awaited.keys().copied().collect();
-        for payment in awaited {
-            self.remind(bank, payment, turn);
-        }
-        let interrupted: Vec<_> = {
-            let open = self.state.open.iter().copied();
-            let cut_short = |payment| self.interrupted(payment) || self.lacks_its_end(payment);
-            open.filter(|payment| cut_short(*payment) && self.all_heard(*payment)).collect()
-        };
-        for payment in interrupted {
-            self.advance(payment, Event::Interrupted, 0, turn);
-        }
-        self.abort_orphans(turn);
+        self.say_again(bank, turn);
+        self.settle_heard(turn);
     }
 
     pub(super) fn lost(&mut self, bank: BankIndex, why: &str) {
@@ -167,7 +166,7 @@ impl Coordinator {
     }
 
     /// Has every participant passed Hello in this epoch?
-    fn all_heard(&self, payment: GlobalId) -> bool {
+    pub(super) fn all_heard(&self, payment: GlobalId) -> bool {
         let entry = &self.state.payments[&payment];
         let heard = |party| self.links[usize::from(entry.bank(party))].heard;
         mutant::is(Mutant::AbortUnheard) || entry.payment.parties.iter().all(heard)
@@ -292,7 +291,7 @@ impl Coordinator {
         self.abort_orphans(turn);
     }
 
-    fn abort_orphans(&mut self, turn: &mut GatewayTurn) {
+    pub(super) fn abort_orphans(&mut self, turn: &mut GatewayTurn) {
         let heard = |name: &BankName| {
             let index = self.state.bank_index(*name);
             index.is_some_and(|index| self.links[usize::from(index)].heard)
@@ -300,7 +299,8 @@ impl Coordinator {
         for ((bank, payment), participants) in &self.orphans {
             let ready = self.links[usize::from(*bank)].is_ready();
             let unheard = mutant::is(Mutant::AbortUnheard);
-            if ready && (unheard || participants.iter().all(heard)) {
+            let stands_still = self.is_held_up(*payment);
+            if ready && !stands_still && (unheard || participants.iter().all(heard)) {
                 let instruction = Instruction::Abort { payment: *payment, aborted: None };
                 turn.now.push(Action::Tell { bank: *bank, instruction });
             }
@@ -325,9 +325,9 @@ impl Coordinator {
     }
 
     /// Says again what a bank has not answered.
-    fn remind(&mut self, bank: BankIndex, payment: GlobalId, turn: &mut GatewayTurn) {
+    pub(super) fn remind(&mut self, bank: BankIndex, payment: GlobalId, turn: &mut GatewayTurn) {
         // The banks of an interrupted payment are asked at Hello, not prepared again.
-        if self.interrupted(payment) {
+        if self.interrupted(payment) || self.is_held_up(payment) {
             return;
         }
         if let Some(party) = self.state.payments[&payment].party(bank) {

@@ -9,17 +9,21 @@
 mod answer;
 mod coordinator;
 mod edge;
+mod force;
 mod links;
+mod pause;
 mod state;
+mod watch;
 
 pub use answer::{Answer, Outcome, Page, Rejection};
 pub use coordinator::Coordinator;
+pub use force::Unforced;
 pub use links::LinkStatus;
-pub use state::{Account, BANKS_MAX, Bank, BankIndex, Entry, Session, State};
+pub use state::{Account, BANKS_MAX, Bank, BankIndex, Case, Entry, Session, State};
 
 use crate::fact::{Audited, SessionOpened};
 use crate::message::{Instruction, Report, Unwelcome, Welcome};
-use crate::model::{BankName, ClientId, GlobalId, HoldState, Reference, Start, Terms};
+use crate::model::{BankName, ClientId, GlobalId, HoldState, Memo, Reference, Start, Terms};
 use wal::Lsn;
 
 /// Whom an answer is for. Made by the shell, handed back untouched.
@@ -52,6 +56,8 @@ pub struct Settings {
     pub in_flight_per_bank_max: usize,
     /// Callers that wait for one payment, and watches of one client.
     pub waiters_max: usize,
+    /// What earlier starts left stands still until a person lets go of it.
+    pub paused: bool,
 }
 
 impl Default for Settings {
@@ -65,6 +71,7 @@ impl Default for Settings {
             in_flight_max: 2_048,
             in_flight_per_bank_max: 1_536,
             waiters_max: 256,
+            paused: false,
         }
     }
 }
@@ -87,6 +94,16 @@ pub enum Input {
     CloseSession { ticket: Ticket, token_sha256: [u8; 32] },
     /// For the audit trail. Nobody waits.
     Note(Audited),
+    /// An operator asks that a payment be decided by hand.
+    AskForce { ticket: Ticket, payment: GlobalId, commit: bool, by: ClientId, why: Memo },
+    /// Another one approves, and says what.
+    ApproveForce { ticket: Ticket, payment: GlobalId, commit: bool, by: ClientId },
+    /// What earlier starts left is to stand still.
+    Pause { ticket: Ticket },
+    /// The oldest of it may go on.
+    Step { ticket: Ticket },
+    /// All of it may.
+    Resume { ticket: Ticket },
     /// A bank answered Hello.
     Welcomed { bank: BankIndex, welcome: Welcome },
     /// A bank refused Hello, or wants something proved first: then Hello is due again at once.
@@ -130,6 +147,8 @@ pub enum Reply {
     Page(Page),
     /// Where each became final, in the order of the log.
     Finals(Vec<(Lsn, Answer)>),
+    /// The payment that may go on; `None` when none stood still.
+    LetGo(Option<GlobalId>),
     Done,
 }
 

@@ -6,8 +6,8 @@
 
 use crate::fact::{self, GatewayFact};
 use crate::model::{
-    AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId, Lineage,
-    Order, Reference, Start, Terms, Vote, Witness,
+    AccountNumber, BankName, ClientId, Cluster, Currency, Decision, Epoch, GlobalId, HoldState,
+    Lineage, Memo, Order, Reference, Start, Terms, Vote, Witness,
 };
 use crate::payment::{self, Parties, Party, Payment};
 use crate::record::Fact as _;
@@ -99,6 +99,22 @@ pub struct Session {
     pub expires_ms: u64,
 }
 
+/// A payment that operators decide by hand, from the asking on. While it is not decided, it is a
+/// request and nothing more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Case {
+    pub decision: Decision,
+    pub why: Memo,
+    pub asked_by: ClientId,
+    pub asked_ms: u64,
+    /// Who approved, and where in the log that stands: from there on it is decided.
+    pub approved: Option<(ClientId, Lsn)>,
+    /// The banks that did otherwise.
+    pub differed: Vec<(BankName, HoldState)>,
+    /// When every bank had said what it did.
+    pub closed_ms: Option<u64>,
+}
+
 /// What the log says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct State {
@@ -117,6 +133,8 @@ pub struct State {
     pub finals: BTreeMap<ClientId, Vec<(Lsn, GlobalId)>>,
     /// Not ended.
     pub open: BTreeSet<GlobalId>,
+    /// Decided by hand, or asked to be.
+    pub cases: BTreeMap<GlobalId, Case>,
     pub sessions: BTreeMap<[u8; 32], Session>,
     /// The last record folded.
     pub last: Lsn,
@@ -172,16 +190,14 @@ impl State {
                 entry.refused |= matches!(fact.vote, Vote::Refused(_));
             }
             GatewayFact::Decided(fact) => {
-                let entry = entry_mut(&mut self.payments, fact.payment)?;
-                entry.advance(payment::Fact::Decided(fact.decision))?;
-                entry.decided_lsn = lsn;
-                entry.decided_ms = wall_ms;
-                if fact.decision == Decision::Commit {
-                    let reference = entry.reference;
-                    self.by_reference.insert(reference, fact.payment);
-                }
-                self.see_final(fact.payment, lsn);
+                let decided = payment::Fact::Decided(fact.decision);
+                self.decide(fact.payment, decided, fact.decision, (lsn, wall_ms))?;
+                // Whoever asked that it be decided by hand has been overtaken.
+                self.cases.remove(&fact.payment);
             }
+            GatewayFact::HeuristicAsked(fact) => self.ask(fact, wall_ms)?,
+            GatewayFact::HeuristicDecided(fact) => self.force(fact, lsn, wall_ms)?,
+            GatewayFact::HeuristicDiffered(fact) => self.differ(fact, lsn)?,
             GatewayFact::Settled(fact) => {
                 self.heard(fact.bank, fact.bank_lsn)?;
                 self.step(fact.payment, fact.bank, |party| {
@@ -192,6 +208,9 @@ impl State {
             GatewayFact::Ended(fact) => {
                 entry_mut(&mut self.payments, fact.payment)?.advance(payment::Fact::Ended)?;
                 self.open.remove(&fact.payment);
+                if let Some(case) = self.cases.get_mut(&fact.payment) {
+                    case.closed_ms = Some(wall_ms);
+                }
             }
             GatewayFact::SessionOpened(fact) => {
                 let session = Session {
@@ -215,6 +234,79 @@ impl State {
         }
         self.cluster = Some(fact.cluster);
         self.lineage = Some(fact.lineage);
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        payment: GlobalId,
+        fact: payment::Fact,
+        decision: Decision,
+        (lsn, wall_ms): (Lsn, u64),
+    ) -> Result<(), String> {
+        let entry = entry_mut(&mut self.payments, payment)?;
+        entry.advance(fact)?;
+        (entry.decided_lsn, entry.decided_ms) = (lsn, wall_ms);
+        if decision == Decision::Commit {
+            let reference = entry.reference;
+            self.by_reference.insert(reference, payment);
+        }
+        self.see_final(payment, lsn);
+        Ok(())
+    }
+
+    fn differ(&mut self, fact: &fact::HeuristicDiffered, lsn: Lsn) -> Result<(), String> {
+        self.heard(fact.bank, fact.bank_lsn)?;
+        let differed = |party| payment::Fact::Differed(party, fact.state);
+        self.step(fact.payment, fact.bank, differed)?;
+        let case = self.cases.get_mut(&fact.payment).ok_or("it has no case")?;
+        case.differed.push((fact.bank, fact.state));
+        self.see_final(fact.payment, lsn);
+        Ok(())
+    }
+
+    /// The last request stands.
+    fn ask(&mut self, fact: &fact::HeuristicAsked, wall_ms: u64) -> Result<(), String> {
+        let entry = entry_mut(&mut self.payments, fact.payment)?;
+        if entry.payment.decision().is_some() {
+            return Err(format!("{} is decided", fact.payment));
+        }
+        let case = Case {
+            decision: fact.decision,
+            why: fact.why.clone(),
+            asked_by: fact.by,
+            asked_ms: wall_ms,
+            approved: None,
+            differed: Vec::new(),
+            closed_ms: None,
+        };
+        self.cases.insert(fact.payment, case);
+        Ok(())
+    }
+
+    /// It says all of the request again: a log that was made again begins with this.
+    fn force(
+        &mut self,
+        fact: &fact::HeuristicDecided,
+        lsn: Lsn,
+        wall_ms: u64,
+    ) -> Result<(), String> {
+        let fact::HeuristicDecided { payment, decision, why, asked_by, approved_by } = fact;
+        if asked_by == approved_by {
+            return Err(format!("{asked_by} alone decided {payment}"));
+        }
+        self.decide(*payment, payment::Fact::Forced(*decision), *decision, (lsn, wall_ms))?;
+        let asked_ms = self.cases.get(payment).map_or(wall_ms, |case| case.asked_ms);
+        let case = Case {
+            decision: *decision,
+            why: why.clone(),
+            asked_by: *asked_by,
+            asked_ms,
+            approved: Some((*approved_by, lsn)),
+            differed: Vec::new(),
+            closed_ms: None,
+        };
+        self.cases.insert(*payment, case);
         Ok(())
     }
 
@@ -289,11 +381,12 @@ impl State {
     /// Files the payment with its client's finals once its outcome is final.
     fn see_final(&mut self, payment: GlobalId, lsn: Lsn) {
         let Some(entry) = self.payments.get_mut(&payment) else { return };
-        let settled = entry.payment.settled();
+        let all = entry.payment.settled() == entry.payment.parties;
+        let done = entry.payment.carried_out();
         let is_final = match entry.payment.decision() {
             None => false,
-            Some(Decision::Commit) => settled == entry.payment.parties,
-            Some(Decision::Abort(_)) => entry.refused || settled != Parties::NONE,
+            Some(Decision::Commit) => all,
+            Some(Decision::Abort(_)) => all || entry.refused || done != Parties::NONE,
         };
         if is_final && !entry.is_final {
             entry.is_final = true;

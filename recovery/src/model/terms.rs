@@ -133,10 +133,12 @@ pub enum Reason {
     LogFull,
     /// The bank votes no and gives no reason that is known here.
     Declined,
+    /// Two operators ended it by hand while a bank could not be asked.
+    Heuristic,
 }
 
 impl Reason {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InsufficientFunds,
         Self::AccountNotFound,
         Self::AccountClosed,
@@ -147,6 +149,7 @@ impl Reason {
         Self::TooLate,
         Self::LogFull,
         Self::Declined,
+        Self::Heuristic,
     ];
 
     /// As on the wire, in UPPER_SNAKE.
@@ -162,6 +165,7 @@ impl Reason {
             Self::TooLate => "TOO_LATE",
             Self::LogFull => "LOG_FULL",
             Self::Declined => "DECLINED",
+            Self::Heuristic => "HEURISTIC",
         }
     }
 

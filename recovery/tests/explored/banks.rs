@@ -66,7 +66,7 @@ pub(super) fn step(
             fall(process, keep.into(), &mut effects);
             return effects;
         }
-        Input::Call(_) | Input::Greet(_) | Input::Lost(_) | Input::Late => {
+        Input::Call(_) | Input::Greet(_) | Input::Lost(_) | Input::Late | Input::Force(_) => {
             unreachable!("the gateway's")
         }
     };
@@ -89,9 +89,9 @@ fn heard(packet: &Packet, process: &Bank, happened: &mut Happened) -> bank::Inpu
             let state = process.machine.state();
             let (payment, prepares) = match &instruction {
                 Instruction::Prepare { payment, .. } => (*payment, true),
-                Instruction::Commit { payment, .. } | Instruction::Abort { payment, .. } => {
-                    (*payment, false)
-                }
+                Instruction::Commit { payment, .. }
+                | Instruction::Abort { payment, .. }
+                | Instruction::Force { payment, .. } => (*payment, false),
                 Instruction::Forget { through } => (*through, false),
             };
             let kept = state.hold_state(payment);

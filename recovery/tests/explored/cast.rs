@@ -27,6 +27,8 @@ pub(super) enum Input {
     Tick,
     /// Every deadline passes.
     Late,
+    /// Two operators decide the oldest payment by hand.
+    Force(bool),
     Sync,
     /// It dies with this much of what it has not synced, and starts again.
     Crash(u8),
@@ -75,6 +77,8 @@ pub(super) struct Info {
     pub(super) ready: [bool; BANKS],
     /// Payments or holds without an end.
     pub(super) open: bool,
+    /// The oldest payment may be aborted, or committed, by hand.
+    pub(super) forcible: [bool; 2],
     /// A bank that would ask about its holds.
     pub(super) inquires: bool,
     /// A bank that has heard Hello and will answer once it has synced.
@@ -206,6 +210,7 @@ impl Cast {
 pub(super) fn decided(fact: &fact::GatewayFact) -> Option<recovery::model::Decision> {
     match fact {
         fact::GatewayFact::Decided(decided) => Some(decided.decision),
+        fact::GatewayFact::HeuristicDecided(decided) => Some(decided.decision),
         _ => None,
     }
 }

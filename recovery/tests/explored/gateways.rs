@@ -12,6 +12,9 @@ use recovery::gateway::{self, Action, Coordinator, LinkStatus, Outcome, Rejectio
 use recovery::message::{Instruction, Unwelcome};
 use recovery::model::{Decision, GlobalId, Reason};
 
+/// What the operators' own answers go to.
+const FORCE: gateway::Ticket = 99;
+
 pub(super) fn first(scenario: &Scenario) -> Gateway {
     boot(scenario, fold_all(&scenario::gateway_log()))
 }
@@ -38,13 +41,19 @@ fn compact(state: &mut gateway::State) {
 }
 
 pub(super) fn info(process: &Gateway) -> Info {
+    let state = process.machine.state();
+    let may = |commit| {
+        let oldest = state.open.first();
+        oldest.is_some_and(|payment| process.machine.may_force(*payment, commit).is_ok())
+    };
     let ready = |bank| matches!(process.machine.link(bank).0, LinkStatus::Ready { .. });
     Info {
         pending: process.pending.len() as u8,
         waits: process.waits(),
         epoch: process.machine.start().epoch,
         ready: [ready(0), ready(1)],
-        open: !process.machine.state().open.is_empty(),
+        open: !state.open.is_empty(),
+        forcible: [may(false), may(true)],
         ..Info::default()
     }
 }
@@ -73,6 +82,15 @@ pub(super) fn step(
             effects.puts.push(packets.file(Packet::Hello { bank: bank.into(), hello }));
             return effects;
         }
+        Input::Force(commit) => {
+            let payment = *process.machine.state().open.first().expect("it may be forced");
+            let [asks, approves] = ["ann", "bob"].map(|name| name.parse().expect("an operator"));
+            let why = "the bank is gone".parse().expect("a reason");
+            let ask = gateway::Input::AskForce { ticket: FORCE, payment, commit, by: asks, why };
+            let actions = effects.or_wrong(process.feed(ask, |_| false));
+            act(scenario, packets, process, actions, &mut effects);
+            gateway::Input::ApproveForce { ticket: FORCE, payment, commit, by: approves }
+        }
         Input::Sync => {
             let actions = effects.or_wrong(process.sync());
             act(scenario, packets, process, actions, &mut effects);
@@ -87,6 +105,7 @@ pub(super) fn step(
     let actions = effects.or_wrong(process.feed(input, |action| is_early(scenario, action)));
     for fact in &process.pending[written..] {
         remembered(fact, &mut effects.happened);
+        effects.judge(judge::forced(process.machine.state(), fact));
     }
     act(scenario, packets, process, actions, &mut effects);
     effects
@@ -123,6 +142,13 @@ fn is_early(scenario: &Scenario, action: &Action) -> bool {
 
 fn remembered(fact: &GatewayFact, happened: &mut Happened) {
     happened.add_if(matches!(fact, GatewayFact::Ended(_)), Happening::Ended);
+    let differed = matches!(fact, GatewayFact::HeuristicDiffered(_));
+    happened.add_if(differed, Happening::Differed);
+    if let GatewayFact::HeuristicDecided(forced) = fact {
+        let commits = forced.decision == Decision::Commit;
+        happened.add_if(commits, Happening::ForcedCommit);
+        happened.add_if(!commits, Happening::ForcedAbort);
+    }
     match decided(fact) {
         Some(Decision::Commit) => happened.add(Happening::Committed),
         Some(Decision::Abort(Reason::PrepareTimeout)) => happened.add(Happening::TimedOut),
@@ -172,7 +198,8 @@ fn replied(call: u8, reply: Reply, effects: &mut Effects) {
         Reply::Rejected(rejection) => {
             effects.judge(Err(format!("a sound call is rejected: {rejection}")));
         }
-        Reply::Page(_) | Reply::Finals(_) | Reply::Done => unreachable!("nobody asked"),
+        Reply::Done => {}
+        Reply::Page(_) | Reply::Finals(_) | Reply::LetGo(_) => unreachable!("nobody asked"),
     }
 }
 

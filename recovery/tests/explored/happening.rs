@@ -45,6 +45,9 @@ happenings! {
     Forgot "a bank is told what it may forget",
     CameAfterForgetting "an instruction comes after its payment was forgotten",
     Inquired "a bank asks about its holds",
+    ForcedAbort "operators abort a payment by hand",
+    ForcedCommit "operators commit a payment by hand",
+    Differed "a bank has done otherwise than was decided by hand",
 }
 
 /// A set of happenings.

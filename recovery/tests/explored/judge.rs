@@ -5,6 +5,7 @@ use super::scenario::{At, Scenario, reference};
 use super::world::World;
 use recovery::audit::audit;
 use recovery::bank;
+use recovery::fact::GatewayFact;
 use recovery::gateway::{self, Ack};
 use recovery::message::{Instruction, Report};
 use recovery::model::{Decision, GlobalId, HoldState, Start};
@@ -50,6 +51,11 @@ pub(super) fn instructed(
                 Some(Decision::Commit) | None => ahead(payment),
             }
         }
+        Instruction::Force { payment, decision: said, .. } => {
+            let forced = durable.payments.get(&payment).is_some_and(|entry| entry.payment.forced);
+            let same = decision(durable, payment) == Some(said);
+            if forced && same { Ok(()) } else { ahead(payment) }
+        }
         Instruction::Forget { through } => {
             let mut open = durable.payments.range(..=through).filter(|(_, entry)| !entry.is_over());
             let over = durable.payments.contains_key(&through) && open.next().is_none();
@@ -73,6 +79,40 @@ pub(super) fn reported(durable: &bank::State, report: &Report) -> Judged {
         return Err(format!("an alarm sounds: {payment} is {state:?}"));
     }
     if rests { Ok(()) } else { Err(format!("{payment} is said {state:?}, durable is {kept:?}")) }
+}
+
+/// Was it posted at one bank alone, by a decision by hand?
+fn is_mixed(gateway: &gateway::State, payment: GlobalId) -> bool {
+    gateway.payments.get(&payment).is_some_and(|entry| entry.payment.forced)
+}
+
+/// No log loses anything here, so an abort by hand takes nothing back that anybody did.
+pub(super) fn forced(state: &gateway::State, fact: &GatewayFact) -> Judged {
+    let GatewayFact::HeuristicDiffered(differed) = fact else { return Ok(()) };
+    match decision(state, differed.payment) {
+        Some(Decision::Commit) => Ok(()),
+        other => Err(format!("{} is {:?} against {other:?}", differed.bank, differed.state)),
+    }
+}
+
+/// Money that is missing or too much is what the cases say was posted on one side only.
+fn explained(gateway: &gateway::State, banks: [&bank::State; 2]) -> Judged {
+    let accounts = || banks.into_iter().flat_map(|bank| bank.accounts.values());
+    let made: i64 = accounts().map(|account| account.posted_minor - account.opening_minor).sum();
+    let mixed = audit(gateway, banks).forced.into_iter().filter(|forced| forced.mixed);
+    let told: i64 = mixed
+        .map(|forced| {
+            let payer = gateway.bank(gateway.payments[&forced.payment].payer_bank).name;
+            let payer_differs = forced.differed.iter().any(|(bank, _)| *bank == payer);
+            let payer_posted = (forced.decision == Decision::Commit) != payer_differs;
+            if payer_posted { -forced.wrong_minor } else { forced.wrong_minor }
+        })
+        .sum();
+    if made == told {
+        Ok(())
+    } else {
+        Err(format!("{made} minor units were made, and the cases tell of {told}"))
+    }
 }
 
 /// Nothing that was durable is ever otherwise.
@@ -119,7 +159,7 @@ pub(super) fn logs(gateway: &gateway::State, banks: [&bank::State; 2]) -> Judged
     for (payment, hold) in &banks[0].holds {
         let there = banks[1].hold_state(*payment);
         let posted = hold.state == HoldState::Posted || there == HoldState::Posted;
-        if posted && (is_undone(hold.state) || is_undone(there)) {
+        if posted && (is_undone(hold.state) || is_undone(there)) && !is_mixed(gateway, *payment) {
             let here = hold.state;
             return Err(format!("{payment} is {here:?} at one bank and {there:?} at the other"));
         }
@@ -163,7 +203,7 @@ pub(super) fn answers(
         };
         let over = |bank: &&bank::State| bank.is_forgotten(payment);
         let contradicts = |bank: &&bank::State| !over(bank) && wrong(bank.hold_state(payment));
-        if parties.iter().any(contradicts) {
+        if parties.iter().any(contradicts) && !entry.payment.forced {
             return Err(format!("t{id} was told {told:?}, and a bank has it otherwise"));
         }
         let evidence = |bank: &&bank::State| over(bank) || shown(bank.hold_state(payment));
@@ -194,7 +234,9 @@ pub(super) fn at_rest(
         let account = &banks[at.bank()].accounts[&at.number()];
         let mut expected = account.opening_minor;
         for entry in gateway.payments.values() {
-            if entry.payment.decision() == Some(Decision::Commit) {
+            let party = entry.party(at.bank() as u8);
+            let against = party.is_some_and(|party| entry.payment.against.has(party));
+            if (entry.payment.decision() == Some(Decision::Commit)) != against {
                 let amount = entry.terms.amount.minor();
                 expected -= if entry.terms.payer == at.number() { amount } else { 0 };
                 expected += if entry.terms.payee == at.number() { amount } else { 0 };
@@ -203,6 +245,10 @@ pub(super) fn at_rest(
         if (account.posted_minor, account.held_minor) != (expected, 0) {
             return Err(format!("{at:?} should have {expected}: {account:?}"));
         }
+    }
+    explained(gateway, banks)?;
+    if let Some(case) = gateway.cases.values().find(|case| case.closed_ms.is_none()) {
+        return Err(format!("all is quiet, and a case is open: {case:?}"));
     }
     let committed = |id| {
         let of = gateway.payments.values().filter(|entry| entry.reference == reference(id));

@@ -63,11 +63,21 @@ pub(crate) struct Budget {
     pub(crate) cuts: u8,
     /// A bank asks about its holds.
     pub(crate) inquiries: u8,
+    /// Two operators decide a payment by hand, one way or the other, when they may.
+    pub(crate) forces: u8,
 }
 
 impl Budget {
-    pub(crate) const NOTHING: Self =
-        Self { crashes: 0, losses: 0, copies: 0, timeouts: 0, retries: 0, cuts: 0, inquiries: 0 };
+    pub(crate) const NOTHING: Self = Self {
+        crashes: 0,
+        losses: 0,
+        copies: 0,
+        timeouts: 0,
+        retries: 0,
+        cuts: 0,
+        inquiries: 0,
+        forces: 0,
+    };
 }
 
 /// How finely time is cut.

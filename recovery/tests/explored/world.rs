@@ -114,10 +114,11 @@ impl World {
             let words = four.iter().fold(0, |sum, id| sum << 16 | u64::from(*id));
             print.word(words);
         }
-        let Budget { crashes, losses, copies, timeouts, retries, cuts, inquiries } = self.left;
+        let Budget { crashes, losses, copies, timeouts, retries, cuts, inquiries, forces } =
+            self.left;
         let left = [crashes, losses, copies, timeouts, retries, cuts, inquiries, self.made];
         print.word(u64::from_le_bytes(left));
-        print.write(&[self.waiting, self.gone]);
+        print.write(&[self.waiting, self.gone, forces]);
         self.told.hash(&mut print);
         print.finish()
     }
@@ -224,6 +225,10 @@ impl World {
             steps.push(Step::Gateway(Input::Tick));
         } else if left.retries > 0 && gateway.open {
             steps.push(Step::Retry);
+        }
+        if left.forces > 0 {
+            let ways = [false, true].into_iter().filter(|way| gateway.forcible[usize::from(*way)]);
+            steps.extend(ways.map(|commit| Step::Gateway(Input::Force(commit))));
         }
         if left.timeouts > 0 && gateway.open {
             steps.push(Step::Gateway(Input::Late));
@@ -358,6 +363,9 @@ impl World {
         }
         if let Input::Late = input {
             self.left.timeouts -= 1;
+        }
+        if let Input::Force(_) = input {
+            self.left.forces -= 1;
         }
         if let Input::Call(call) = input {
             self.made |= 1 << call;

@@ -66,6 +66,27 @@ fn heard(random: &mut SplitMix64) -> Heard {
     Heard { gateway: Lineage(sixteen(random)), lsn: random.bits() }
 }
 
+fn decision(random: &mut SplitMix64) -> Decision {
+    if random.coin() { Decision::Commit } else { Decision::Abort(reason(random)) }
+}
+
+fn why(random: &mut SplitMix64) -> Memo {
+    text(random, "für Tee ₹", 40).parse().expect("a reason")
+}
+
+fn heuristic(r: &mut SplitMix64) -> GatewayFact {
+    let (payment, decision, why) = (global(r), decision(r), why(r));
+    let (asked_by, approved_by) = (reference(r).client, reference(r).client);
+    match r.below(3) {
+        0 => HeuristicAsked { payment, decision, why, by: asked_by }.into(),
+        1 => HeuristicDecided { payment, decision, why, asked_by, approved_by }.into(),
+        _ => {
+            let (bank, state) = (bank(&text(r, LETTERS, 32)), HoldState::Refused(reason(r)));
+            HeuristicDiffered { payment, bank, state, bank_lsn: r.bits() }.into()
+        }
+    }
+}
+
 /// Any fact at all.
 pub(crate) fn any_fact(seed: u64) -> AnyFact {
     let random = &mut SplitMix64::new(seed);
@@ -76,7 +97,7 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
     let version = text(r, "0123.-rc", 20);
     let name = bank(&text(r, LETTERS, 32));
     let states = [HoldState::Posted, HoldState::Released, HoldState::Refused(reason(r))];
-    match r.below(16) {
+    match r.below(18) {
         0 => {
             let (cluster, lineage) = (Cluster(sixteen(r)), Lineage(sixteen(r)));
             Initialised { cluster, lineage }.into()
@@ -99,10 +120,7 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
             let vote = if r.coin() { Vote::Ready } else { Vote::Refused(reason(r)) };
             Voted { payment: global(r), bank: name, vote, bank_lsn: r.bits() }.into()
         }
-        8 => {
-            let decision = if r.coin() { Decision::Commit } else { Decision::Abort(reason(r)) };
-            Decided { payment: global(r), decision }.into()
-        }
+        8 => Decided { payment: global(r), decision: decision(r) }.into(),
         9 => {
             let state = states[r.below(3) as usize];
             Settled { payment: global(r), bank: name, state, bank_lsn: r.bits() }.into()
@@ -134,13 +152,14 @@ fn gateway_fact(r: &mut SplitMix64) -> GatewayFact {
             left_out: r.bits(),
         }
         .into(),
+        15 | 16 => heuristic(r),
         _ => SessionClosed { token_sha256: thirty_two(r) }.into(),
     }
 }
 
 fn bank_fact(r: &mut SplitMix64) -> BankFact {
     let (payment, heard) = (global(r), heard(r));
-    match r.below(13) {
+    match r.below(14) {
         0 => Founded {
             cluster: Cluster(sixteen(r)),
             lineage: Lineage(sixteen(r)),
@@ -183,6 +202,15 @@ fn bank_fact(r: &mut SplitMix64) -> BankFact {
             let (records, kept) = (r.bits() as u32, text(r, "0123.-rc", 20));
             JournalMended { segment, offset, first_lsn, records, kept }.into()
         }
+        12 => HeuristicObeyed {
+            payment,
+            decision: decision(r),
+            why: why(r),
+            asked_by: reference(r).client,
+            approved_by: reference(r).client,
+            heard,
+        }
+        .into(),
         10 => GatewayReplaced { old: Lineage(sixteen(r)), new: Lineage(sixteen(r)) }.into(),
         _ => Forgot { through: payment }.into(),
     }

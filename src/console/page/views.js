@@ -110,7 +110,7 @@ function evidence({ found, over }) {
   return [h("h2", {}, "What the logs say of ", h("span", { class: "mono" }, `${found.client_id}/${found.transaction_id}`)),
     table(["Bank", "State", ">LSN", "Process", ""], rows, "No bank takes part."),
     h("dl", { class: "facts" }, h("dt", {}, "Decision"), h("dd", {}, over ? "over on all sides" : found.decision ? `${found.decision}, by record ${found.lsn}` : "none yet"),
-      h("dt", {}, "Set aside"), h("dd", {}, money(found.held_minor, found.currency_code)), h("dt", {}, "Safe is"), h("dd", {}, found.safe), h("dt", {}, "If forced"), h("dd", {}, found.at_risk)),
+      h("dt", {}, "Set aside"), h("dd", {}, money(found.held_minor, found.currency_code)), h("dt", {}, "Safe is"), h("dd", {}, found.safe), h("dt", {}, "Choices"), h("dd", {}, found.choices.map((it) => `${it.choice}: ${money(it.at_risk_minor, found.currency_code)} at risk, ${it.why}`).join("; "))),
     found.next.map((step) => command(step)), command(`strife tx resolve ${found.client_id}/${found.transaction_id}`)];
 }
 

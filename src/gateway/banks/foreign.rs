@@ -9,7 +9,7 @@ use crate::wire::v1::bank_service_client::BankServiceClient;
 use crate::wire::v1::{Empty, TransactionRequest, TransactionResponse};
 use crate::wire::{prepare_to, state_from_unary};
 use recovery::message::{Instruction, Report};
-use recovery::model::{GlobalId, HoldState, Start};
+use recovery::model::{Decision, GlobalId, HoldState, Start};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -95,10 +95,12 @@ async fn call(
             let request = timed(prepare_to(start, 0, bank.name, *payment, order));
             (*payment, client.prepare_transaction(request).await)
         }
-        Instruction::Commit { payment, .. } => {
+        Instruction::Commit { payment, .. }
+        | Instruction::Force { payment, decision: Decision::Commit, .. } => {
             (*payment, client.commit_transaction(outcome(bank, start, *payment)).await)
         }
-        Instruction::Abort { payment, .. } => {
+        Instruction::Abort { payment, .. }
+        | Instruction::Force { payment, decision: Decision::Abort(_), .. } => {
             (*payment, client.abort_transaction(outcome(bank, start, *payment)).await)
         }
         Instruction::Forget { .. } => return,
@@ -144,8 +146,14 @@ fn understand(
 ) -> Option<Report> {
     let implied = match (instruction, response.ready) {
         (Instruction::Prepare { .. }, true) => Some(HoldState::Held),
-        (Instruction::Commit { .. }, true) => Some(HoldState::Posted),
-        (Instruction::Abort { .. }, true) => Some(HoldState::Released),
+        (
+            Instruction::Commit { .. } | Instruction::Force { decision: Decision::Commit, .. },
+            true,
+        ) => Some(HoldState::Posted),
+        (
+            Instruction::Abort { .. } | Instruction::Force { decision: Decision::Abort(_), .. },
+            true,
+        ) => Some(HoldState::Released),
         (Instruction::Prepare { .. }, false) => {
             Some(HoldState::Refused(recovery::model::Reason::from_name(&response.reason)))
         }

@@ -13,12 +13,14 @@ use crate::config::Config;
 use crate::errors::Failure;
 use crate::home::Party;
 use crate::identity::Role;
+use crate::journal::wall_ms;
 use crate::tls::{self, Keeper};
 use crate::wire::v1;
 use muster::Muster;
 use recovery::gateway::{BankIndex, State};
 use recovery::model::{AccountNumber, BankName};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,8 @@ pub(super) struct Bank {
     pub(super) channel: Channel,
     /// Rung when the bank says that it is up.
     pub(super) bell: Arc<Notify>,
+    /// When a line to it was last begun, and when the next one will be, while there is none.
+    pub(super) tries: Arc<Tries>,
     muster: Arc<Muster>,
 }
 
@@ -81,6 +85,7 @@ pub(super) fn all(
             foreign: bank.lineage.is_none(),
             channel: tls::channel(&place.address, tls, tls::Link::Batches)?,
             bell: Arc::new(Notify::new()),
+            tries: Arc::default(),
             muster: Arc::clone(&muster),
         })
     };
@@ -91,6 +96,7 @@ pub(super) fn all(
 pub(super) async fn keep(bank: Bank, coordinator: CoordinatorBox, stop: CancellationToken) {
     let mut wait_ms = RETRY_MS_MIN;
     while !stop.is_cancelled() {
+        bank.tries.begin();
         let line = async {
             if bank.foreign {
                 foreign::run(&bank, &coordinator).await
@@ -109,6 +115,7 @@ pub(super) async fn keep(bank: Bank, coordinator: CoordinatorBox, stop: Cancella
         if !coordinator.send(Request::Lost { bank: bank.index, why: broken.why }) {
             return;
         }
+        bank.tries.plan(wait_ms);
         tokio::select! {
             () = stop.cancelled() => return,
             () = bank.bell.notified() => wait_ms = RETRY_MS_MIN,
@@ -116,6 +123,29 @@ pub(super) async fn keep(bank: Bank, coordinator: CoordinatorBox, stop: Cancella
                 wait_ms = (wait_ms * 2).min(RETRY_MS_MAX);
             }
         }
+    }
+}
+
+/// Attempts at a line, in milliseconds since the Unix epoch; 0: none.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    last_ms: AtomicU64,
+    next_ms: AtomicU64,
+}
+
+impl Tries {
+    fn begin(&self) {
+        self.last_ms.store(wall_ms(), Ordering::Relaxed);
+        self.next_ms.store(0, Ordering::Relaxed);
+    }
+
+    fn plan(&self, wait_ms: u64) {
+        self.next_ms.store(wall_ms() + wait_ms, Ordering::Relaxed);
+    }
+
+    /// The last and the next.
+    pub(super) fn get(&self) -> (u64, u64) {
+        (self.last_ms.load(Ordering::Relaxed), self.next_ms.load(Ordering::Relaxed))
     }
 }
 

@@ -83,7 +83,8 @@ impl Bank {
                 self.promised.remove(&payment);
                 turn.now.push(report(ticket, payment, HoldState::Released));
             }
-            Instruction::Forget { .. } => {}
+            // Nobody asks for it: the report knows no such thing.
+            Instruction::Force { .. } | Instruction::Forget { .. } => {}
         }
     }
 

@@ -88,6 +88,11 @@ impl Machine for Gateway {
             | Input::OpenSession { .. }
             | Input::CloseSession { .. }
             | Input::Note(_)
+            | Input::AskForce { .. }
+            | Input::ApproveForce { .. }
+            | Input::Pause { .. }
+            | Input::Step { .. }
+            | Input::Resume { .. }
             | Input::Welcomed { .. }
             | Input::TurnedAway { .. }
             | Input::Reached { .. }

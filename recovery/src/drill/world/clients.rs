@@ -131,6 +131,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             | Reply::Rejected(_)
             | Reply::Page(_)
             | Reply::Finals(_)
+            | Reply::LetGo(_)
             | Reply::Done => {}
         }
     }

@@ -290,7 +290,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
             Reply::Rejected(rejection) => {
                 self.truth.rejected(&reference, terms.as_ref(), rejection)
             }
-            Reply::Page(_) | Reply::Finals(_) | Reply::Done => Ok(()),
+            Reply::Page(_) | Reply::Finals(_) | Reply::LetGo(_) | Reply::Done => Ok(()),
         };
         self.note_answer(gateway, call, &reply);
         self.judge(judged);

@@ -58,6 +58,9 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
                 format!("says commit {}", self.payment(*payment))
             }
             Instruction::Abort { payment, .. } => format!("says abort {}", self.payment(*payment)),
+            Instruction::Force { payment, decision, .. } => {
+                format!("says {decision:?} by hand of {}", self.payment(*payment))
+            }
             Instruction::Forget { through } => format!("says forget all through {through}"),
         };
         let bank = self.name_of(Place::Bank(b));
@@ -91,7 +94,7 @@ impl<G: GatewayService, B: BankService> World<'_, G, B> {
                 Outcome::Aborted(reason) => format!("ABORTED, {reason}"),
             },
             Reply::Rejected(rejection) => rejection.to_string(),
-            Reply::Page(_) | Reply::Finals(_) | Reply::Done => "done".into(),
+            Reply::Page(_) | Reply::Finals(_) | Reply::LetGo(_) | Reply::Done => "done".into(),
         };
         self.note_place(Place::Gateway(g), || format!("answers {asked}: {what}"));
     }
