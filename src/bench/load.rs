@@ -6,7 +6,7 @@
 //! One thread does all of it, and so needs no lock that anybody waits for.
 
 use super::tally::{Tally, Window};
-use super::town::{Payments, Workload};
+use super::town::{Payments, Workload, is_apart};
 use crate::client::classify::CallError;
 use crate::client::flow::Flow;
 use crate::client::link::Stub;
@@ -83,8 +83,8 @@ pub(super) struct Caller {
 
 type Shared = Arc<Mutex<Tally>>;
 
-fn record(tally: &Shared, since: Instant, answer: Result<PaymentResponse, CallError>) {
-    tally.lock().unwrap_or_else(PoisonError::into_inner).record(since, answer);
+fn record(tally: &Shared, since: Instant, apart: bool, answer: Result<PaymentResponse, CallError>) {
+    tally.lock().unwrap_or_else(PoisonError::into_inner).record(since, apart, answer);
 }
 
 impl Load {
@@ -117,10 +117,11 @@ impl Load {
             tokio::spawn(async move {
                 while Instant::now() < window.to {
                     let payment = payments.next();
+                    let apart = is_apart(caller.payer, &payment);
                     let sent = Instant::now();
                     let answer = caller.line.pay(payment).await;
                     let failed = answer.is_err();
-                    record(&tally, sent, answer);
+                    record(&tally, sent, apart, answer);
                     if failed {
                         // Who is refused comes again in a moment, not at once.
                         tokio::time::sleep(GRAIN * 10).await;
@@ -163,8 +164,9 @@ impl Load {
             if let Ok(place) = Arc::clone(&outstanding).try_acquire_owned() {
                 let (line, tally) = (callers[next].line.clone(), Arc::clone(tally));
                 let (payment, since) = (payments[next].next(), due);
+                let apart = is_apart(callers[next].payer, &payment);
                 tokio::spawn(async move {
-                    record(&tally, since, line.pay(payment).await);
+                    record(&tally, since, apart, line.pay(payment).await);
                     drop(place);
                 });
             } else {

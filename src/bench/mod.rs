@@ -96,12 +96,20 @@ pub fn run(plan: &Plan, progress: &dyn Fn(&str)) -> Result<Report, Failure> {
     let mut rounds = Vec::new();
     for number in 1..=plan.rounds {
         let load = plan.load(plan.pace(), plan.duration);
-        let mut round = runtime.block_on(real.measure(plan, &load))?;
+        let calm_p99_us = if plan.workload.is_troubled() {
+            let load = Load { workload: Workload::Uniform, ..load.clone() };
+            let calm = runtime.block_on(real.measure(&load))?;
+            Some(calm.tally.others_us.value_at_quantile(0.99))
+        } else {
+            None
+        };
+        let mut round = runtime.block_on(real.measure(&load))?;
+        round.calm_p99_us = calm_p99_us;
         if let Some((echo, unsynced)) = &mut ceilings {
             // Ceilings are capacities: both are measured in a closed loop.
             let load = plan.load(Pace::Closed, plan.duration);
             round.echo_per_s = Some(runtime.block_on(echo.measure(&load)));
-            let unsynced = runtime.block_on(unsynced.measure(plan, &load))?;
+            let unsynced = runtime.block_on(unsynced.measure(&load))?;
             round.nosync_per_s = Some(unsynced.payments_per_s());
         }
         progress(&told(number, plan, &round));

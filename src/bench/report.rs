@@ -26,9 +26,17 @@ pub(super) struct Round {
     pub(super) duration: Duration,
     pub(super) echo_per_s: Option<f64>,
     pub(super) nosync_per_s: Option<f64>,
+    /// Of payments between banks that do not suffer, when none did, just before.
+    pub(super) calm_p99_us: Option<u64>,
 }
 
 impl Round {
+    /// Between banks that do not suffer: the 99th percentile over what it was just before.
+    fn others_p99_ratio(&self) -> Option<f64> {
+        let during = self.tally.others_us.value_at_quantile(0.99);
+        Some(ratio(during as f64, self.calm_p99_us? as f64))
+    }
+
     fn answered(&self) -> u64 {
         self.tally.committed + self.tally.aborted
     }
@@ -73,6 +81,10 @@ pub struct Report {
     pub echo_ratio: Option<f64>,
     pub nosync_ratio: Option<f64>,
     pub p50_fdatasyncs: f64,
+    /// Where one bank suffers, payments between the others: the 99th percentile, and what it is of
+    /// the one that was measured in the same round before.
+    pub others_p99_us: Option<u64>,
+    pub others_p99_ratio: Option<f64>,
     pub cores: usize,
     /// Of the machine over the last minute, this run included.
     pub load_average: f64,
@@ -116,6 +128,15 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
+/// One histogram of all rounds.
+fn merged(rounds: &[Round], of: fn(&Tally) -> &Histogram<u64>) -> Histogram<u64> {
+    let mut all = of(&rounds[0].tally).clone();
+    for round in &rounds[1..] {
+        all.add(of(&round.tally)).expect("histograms grow");
+    }
+    all
+}
+
 fn per_sync(written: Written) -> f64 {
     ratio(written.records as f64, written.batches as f64)
 }
@@ -126,13 +147,7 @@ const QUANTILES: [f64; 9] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0
 impl Report {
     pub(super) fn new(plan: &Plan, fdatasync_us: u64, rounds: &[Round], end: Settled) -> Self {
         let sum = |count: fn(&Tally) -> u64| rounds.iter().map(|r| count(&r.tally)).sum::<u64>();
-        let merged = |of: fn(&Tally) -> &Histogram<u64>| {
-            let mut all = of(&rounds[0].tally).clone();
-            for round in &rounds[1..] {
-                all.add(of(&round.tally)).expect("histograms grow");
-            }
-            all
-        };
+        let merged = |of| merged(rounds, of);
         let latency = merged(|tally| &tally.latency_us);
         let lag = merged(|tally| &tally.lag_us).value_at_quantile(0.99);
         let rate = median(rounds.iter().map(Round::payments_per_s)).unwrap_or_default();
@@ -182,6 +197,11 @@ impl Report {
             banks_syncs_per_s: ratio(end.banks.batches as f64, measured_s),
             echo_ratio: over(|round| round.echo_per_s),
             nosync_ratio: over(|round| round.nosync_per_s),
+            others_p99_us: plan
+                .workload
+                .is_troubled()
+                .then(|| merged(|tally| &tally.others_us).value_at_quantile(0.99)),
+            others_p99_ratio: median(rounds.iter().filter_map(Round::others_p99_ratio)),
             p50_fdatasyncs: ratio(figures.p50_us as f64, fdatasync_us as f64),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             load_average: load_average(),

@@ -139,9 +139,9 @@ impl Stage {
     }
 
     /// One round.
-    pub(super) async fn measure(&mut self, plan: &Plan, load: &Load) -> Result<Round, Failure> {
+    pub(super) async fn measure(&mut self, load: &Load) -> Result<Round, Failure> {
         let window = load.window();
-        let trouble = Trouble::of(plan.workload, window);
+        let trouble = Trouble::of(load.workload, window);
         let accounts = self.town.users.clients.len();
         let callers = self.callers.clone();
         let running = {
@@ -161,7 +161,9 @@ impl Stage {
             banks: after.banks.saturating_sub(before.banks),
             generator: after.generator.saturating_sub(before.generator),
         };
-        Ok(Round { tally, used, duration: load.duration, echo_per_s: None, nosync_per_s: None })
+        let duration = load.duration;
+        let (echo_per_s, nosync_per_s, calm_p99_us) = (None, None, None);
+        Ok(Round { tally, used, duration, echo_per_s, nosync_per_s, calm_p99_us })
     }
 
     /// Stops all, reads every log, and counts.

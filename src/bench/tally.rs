@@ -22,6 +22,9 @@ pub(super) struct Tally {
     window: Window,
     /// Of final answers.
     pub(super) latency_us: Histogram<u64>,
+    /// Of final answers to payments that have nothing to do with the bank that is troubled, where
+    /// one is.
+    pub(super) others_us: Histogram<u64>,
     /// Of refusals for want of room.
     pub(super) refused_us: Histogram<u64>,
     /// From the intended instant to the sending.
@@ -53,6 +56,7 @@ impl Tally {
         Self {
             window,
             latency_us: histogram(),
+            others_us: histogram(),
             refused_us: histogram(),
             lag_us: histogram(),
             committed: 0,
@@ -70,12 +74,23 @@ impl Tally {
     }
 
     /// A call that was, or should have been, sent at `since`, and has its answer now.
-    pub(super) fn record(&mut self, since: Instant, answer: Result<PaymentResponse, CallError>) {
+    pub(super) fn record(
+        &mut self,
+        since: Instant,
+        apart: bool,
+        answer: Result<PaymentResponse, CallError>,
+    ) {
         let now = Instant::now();
         if now < self.window.from || now >= self.window.to {
             return;
         }
         let took = us(now.duration_since(since));
+        if let Ok(response) = &answer
+            && apart
+            && matches!(response.state(), PaymentState::Committed | PaymentState::Aborted)
+        {
+            self.others_us.saturating_record(took);
+        }
         match answer {
             Ok(response) => match response.state() {
                 PaymentState::Committed => {

@@ -14,6 +14,8 @@ pub(super) const PAYERS_MAX: usize = 48;
 /// The password of everybody here.
 pub(super) const PASSWORD: &str = "bench";
 
+const FIRST_ACCOUNT: u64 = 20_000_000_000_000;
+
 /// Nobody here runs out of money by paying.
 const OPENING_MINOR: i64 = 1_000_000_000_000;
 const AMOUNT_MINOR_MAX: u64 = 500;
@@ -38,6 +40,23 @@ pub enum Workload {
     KilledBank,
 }
 
+impl Workload {
+    /// Is there a bank that suffers?
+    pub(super) fn is_troubled(self) -> bool {
+        matches!(self, Self::SlowBank | Self::KilledBank)
+    }
+}
+
+/// The bank that suffers, where one does.
+pub(super) const VICTIM: usize = 1;
+
+/// Has a payment of `payer` nothing to do with the bank that suffers?
+pub(super) fn is_apart(payer: usize, payment: &PaymentRequest) -> bool {
+    let at_victim = |account: usize| account % DEFAULT_BANKS.len() == VICTIM;
+    let payee = payment.recipient_account_number.parse::<usize>();
+    !at_victim(payer) && payee.is_ok_and(|number| !at_victim(number - FIRST_ACCOUNT as usize))
+}
+
 /// All accounts of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Town {
@@ -45,7 +64,7 @@ pub(super) struct Town {
 }
 
 fn number(index: usize) -> AccountNumber {
-    AccountNumber::try_from(20_000_000_000_000 + index as u64).expect("fourteen digits")
+    AccountNumber::try_from(FIRST_ACCOUNT + index as u64).expect("fourteen digits")
 }
 
 pub(super) fn bank(index: usize) -> BankName {

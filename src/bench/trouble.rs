@@ -23,7 +23,7 @@ impl Trouble {
 
     /// Makes it, within the window, and leaves everything running.
     pub(super) async fn make(&self, cluster: &mut Cluster) -> Result<(), Failure> {
-        let victim = Service::Bank(town::bank(1));
+        let victim = Service::Bank(town::bank(town::VICTIM));
         match self.workload {
             Workload::SlowBank => {
                 while Instant::now() + STOPPED * 2 < self.window.to {

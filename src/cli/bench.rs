@@ -155,6 +155,16 @@ fn title(report: &Report) -> String {
     format!("{how}, ack {}, {:.0} payments/s", figures.ack, figures.payments_per_s)
 }
 
+/// The banks that do not suffer, where one does.
+fn others(report: &Report) -> String {
+    let pair = report.others_p99_us.zip(report.others_p99_ratio);
+    pair.map(|(p99_us, ratio)| {
+        let p99 = duration(p99_us);
+        format!("  {:<22} {p99}, {ratio:.2} of what it was without\n", "p99 between others")
+    })
+    .unwrap_or_default()
+}
+
 fn text(report: &Report) -> String {
     let figures = &report.figures;
     let cpu = report.cpu_us_per_payment;
@@ -171,6 +181,7 @@ fn text(report: &Report) -> String {
         ceiling("echo", figures.echo_rpc_per_s, report.echo_ratio),
         ceiling("without sync", figures.nosync_payments_per_s, report.nosync_ratio),
         format!("  {:<22} {p50} ({fdatasyncs:.1} fdatasyncs), {p99}, {p999}\n", "p50, p99, p99.9"),
+        others(report),
         format!("  {:<22} {}\n", "one fdatasync", duration(report.fdatasync_us)),
         format!(
             "  {:<22} gateway {:.1}, banks {:.1}, generator {:.1} us\n",

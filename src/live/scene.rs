@@ -155,7 +155,7 @@ impl Scene {
 
     /// Pays until a payment is committed: the banks may still be on their way.
     pub fn pay_for_sure(&mut self) -> Result<(), Failure> {
-        let id = self.fresh_id();
+        let mut id = self.fresh_id();
         let until = Instant::now() + SETTLE_MAX;
         loop {
             let heard = self.payers[0].pay(&id, 2, 1_00);
@@ -164,8 +164,8 @@ impl Scene {
                 return Ok(());
             }
             // An abort is final for this id; the next has another chance.
-            if matches!(heard, Heard::Aborted { .. }) && Instant::now() < until {
-                return self.pay_for_sure();
+            if matches!(heard, Heard::Aborted { .. }) {
+                id = self.fresh_id();
             }
             if Instant::now() >= until {
                 let what = format!("no payment goes through any more: {heard:?}");

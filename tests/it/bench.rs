@@ -76,6 +76,9 @@ fn an_open_loop_is_paced_by_the_clock_and_a_killed_bank_costs_no_money() {
     let names = ["committed", "aborted", "pending", "refused", "unknown"];
     let all: f64 = names.iter().map(|name| number(&report, name)).sum();
     assert!((100.0..300.0).contains(&all), "50 a second for 4 s: {report}");
+    for name in ["others_p99_us", "others_p99_ratio"] {
+        assert!(number(&report, name) > 0.0, "payments between the other five: {report}");
+    }
     assert_eq!(report["audit_ok"], true, "{report}");
 }
 
