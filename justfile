@@ -50,6 +50,10 @@ outage form="8,5,20":
 log-speed mib="1024":
     STRIFE_LOG_MIB={{ mib }} cargo test --release --locked --test it long_log:: -- --nocapture
 
+# What floods and guesses do to others who pay: before, during, after, and how many times slower
+floods:
+    cargo test --release --locked --test it floods:: guessing:: -- --nocapture --test-threads=1
+
 # What is in the program, as CycloneDX (cargo install cargo-cyclonedx)
 sbom:
     cargo cyclonedx --format json --all-features

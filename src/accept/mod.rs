@@ -26,7 +26,7 @@ pub use plain::{metrics, serve_plain};
 
 use crate::config::{Address, Limits};
 use crate::errors::{Exit, Failure, Reason};
-use crate::identity::Caller;
+use crate::identity::{Caller, Unsigned};
 use crate::tls::{self, Server};
 use axum::body::Body;
 use caps::{Caps, Place};
@@ -35,7 +35,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use meter::Metered;
+use meter::{Metered, Tab};
 use pending::Pending;
 use refusals::Refusals;
 use rustls_pki_types::CertificateDer;
@@ -228,8 +228,11 @@ impl Door {
         let Some(chain) = certificates.filter(|chain| !chain.is_empty()) else { return };
         let chain = chain.to_vec();
         let caller = Caller::of_certificate(&chain[0]);
-        let service = service_fn(move |request| answer(request, caller, routes.clone()));
-        let connection = self.http.serve_connection(TokioIo::new(Metered::new(stream)), service);
+        let stream = Metered::new(stream);
+        let tab = stream.tab();
+        let service =
+            service_fn(move |request| answer(request, caller, tab.clone(), routes.clone()));
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -302,6 +305,7 @@ async fn after(wait: Option<Duration>) {
 async fn answer<S>(
     request: Request<Incoming>,
     caller: Caller,
+    tab: Tab,
     routes: S,
 ) -> Result<Response<Body>, Infallible>
 where
@@ -309,11 +313,15 @@ where
 {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(caller);
-    match Deadline::of(request.headers()) {
+    let answer = match Deadline::of(request.headers()) {
         None => routes.oneshot(request).await,
         Some(deadline) => {
             request.extensions_mut().insert(deadline);
             deadline.bound(routes.oneshot(request)).await
         }
+    };
+    if answer.as_ref().is_ok_and(|answer| answer.extensions().get::<Unsigned>().is_some()) {
+        tab.charge();
     }
+    answer
 }

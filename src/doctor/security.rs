@@ -31,13 +31,15 @@ pub fn security(home: &Home, config: &Config) -> Vec<Finding> {
 
 /// Nothing of a home is anybody else's to read, and least of all to write.
 fn permissions(home: &Home) -> Finding {
-    let open: Vec<PathBuf> = below(home.root())
+    let mut open: Vec<PathBuf> = below(home.root())
         .into_iter()
         .filter(|path| {
             fs::symlink_metadata(path)
                 .is_ok_and(|meta| !meta.is_symlink() && meta.permissions().mode() & 0o077 != 0)
         })
         .collect();
+    // A key is told before the directory that it lies in.
+    open.sort_by_key(|path| path.extension().is_none_or(|ending| ending != "key"));
     let Some(first) = open.first() else {
         return Finding::good("permissions", "only its owner reads the home");
     };

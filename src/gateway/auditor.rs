@@ -11,8 +11,9 @@
 
 use crate::config::{Address, Config};
 use crate::errors::{Failure, chain};
-use crate::home::{Home, Service};
-use crate::tls;
+use crate::home::{Home, Party, Service};
+use crate::identity::Role;
+use crate::tls::{self, Keeper, Link};
 use crate::wire::SummaryParts;
 use crate::wire::v1::SummaryRequest;
 use crate::wire::v1::bank_service_client::BankServiceClient;
@@ -65,13 +66,17 @@ impl Reader {
 }
 
 impl Auditor {
-    /// With the gateway's certificate, which alone may ask a bank for its summary.
-    pub fn new(home: &Home, config: &Config) -> Result<Self, Failure> {
-        let reach = |(name, bank): (&BankName, &crate::config::Bank)| {
-            let channel = (!bank.foreign).then(|| tls::to_bank(home, *name, &bank.address));
-            Ok((*name, channel.transpose()?))
+    /// With the gateway's certificate, which alone may ask a bank for its summary, as `keeper` has
+    /// it at the time.
+    pub fn new(home: &Home, config: &Config, keeper: &mut Keeper) -> Result<Self, Failure> {
+        let mut reach = |(name, bank): (&BankName, &crate::config::Bank)| {
+            if bank.foreign {
+                return Ok((*name, None));
+            }
+            let dialling = keeper.client(Party::Gateway, Role::Bank(*name))?;
+            Ok((*name, Some(tls::channel(&bank.address, dialling, Link::Batches)?)))
         };
-        let banks = config.banks.iter().map(reach).collect::<Result<_, Failure>>()?;
+        let banks = config.banks.iter().map(&mut reach).collect::<Result<_, Failure>>()?;
         let directory = home.data(Service::Gateway);
         let (cursor, replay) = (Cursor::default(), Replay::default());
         Ok(Self { banks, log: Some(Box::new(Reader { directory, cursor, replay })) })

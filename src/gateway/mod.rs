@@ -84,12 +84,12 @@ pub async fn run(home: &Home, config: &Config, stop: CancellationToken) -> Resul
     for bank in banks.iter().cloned() {
         tokio::spawn(banks::keep(bank, mailbox.clone(), hang_up.clone()));
     }
+    let audited = audit(home, config, &mut keeper, &hang_up)?;
     tokio::spawn(keeper.run(stop.clone()));
     let page = page::routes(home, &mailbox, mirror.lag(), config.console.enabled);
     let closing = CancellationToken::new();
     let tailer = Tailer::new(tail, home.data(Service::Gateway), closing.clone());
     let mirror_lsn = Box::new(mirror.progress());
-    let audited = audit(home, config, &hang_up)?;
     let shown = Shown { home: home.clone(), clock, mirror_lsn, audited, tailer };
     let outside = routes(config, &mailbox, &sessions, &banks, shown, &closing, &health.outside);
     let inside = inside(config, &mailbox, banks, &health.inside);
@@ -141,11 +141,12 @@ async fn finish(owner: JoinHandle<()>, mirror: Attached) {
 fn audit(
     home: &Home,
     config: &Config,
+    keeper: &mut Keeper,
     stop: &CancellationToken,
 ) -> Result<auditor::Latest, Failure> {
     let audited = auditor::Latest::default();
     if let Some(every) = config.gateway.audit_every() {
-        let auditor = auditor::Auditor::new(home, config)?;
+        let auditor = auditor::Auditor::new(home, config, keeper)?;
         tokio::spawn(auditor::keep(auditor, every, audited.clone(), stop.clone()));
     }
     Ok(audited)

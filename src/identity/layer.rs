@@ -19,6 +19,10 @@ use std::time::{Instant, SystemTime};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+/// Goes with an answer to a call that could have been signed in for, and was not.
+#[derive(Copy, Clone, Debug)]
+pub struct Unsigned;
+
 /// Wraps a router in a [`Gate`].
 #[derive(Clone, Default)]
 pub struct IdentityLayer {
@@ -91,20 +95,26 @@ where
             Ok((principal, place))
         });
         let trail = self.trail.clone();
+        let signs_in = self.authenticator.is_some();
         match admitted {
             Ok((principal, place)) => {
                 if let Some(principal) = principal {
                     request.extensions_mut().insert(principal);
                 }
+                let unsigned = (signs_in && principal.is_none()).then_some(Unsigned);
                 let answer = self.inner.call(request);
                 Box::pin(async move {
-                    let response = answer.await?;
+                    let mut response = answer.await?;
+                    unsigned.map(|unsigned| response.extensions_mut().insert(unsigned));
                     seen.say(&response, trail.as_deref());
                     Ok(response.map(|body| Body::new(Placed { body, _place: place })))
                 })
             }
             Err(status) => {
-                let response = status.into_http();
+                let mut response = status.into_http();
+                if signs_in {
+                    response.extensions_mut().insert(Unsigned);
+                }
                 seen.say(&response, trail.as_deref());
                 Box::pin(std::future::ready(Ok(response)))
             }

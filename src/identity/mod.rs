@@ -14,7 +14,7 @@ mod rules;
 mod session;
 mod trail;
 
-pub use layer::{Gate, IdentityLayer};
+pub use layer::{Gate, IdentityLayer, Unsigned};
 pub use load::Load;
 pub use meters::show as show_figures;
 pub use rules::{Kind, RULES, Rule, Session, rule};

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::errors::{Exit, Failure, chain};
 use crate::gateway::auditor::{Auditor, Look, wrong};
 use crate::home::{Home, Service};
+use crate::tls::Keeper;
 use recovery::audit::{self, Audit, Disagreement};
 use recovery::model::{AccountNumber, Decision};
 use recovery::replay::{Fold, Replay};
@@ -165,7 +166,7 @@ pub fn audit(home: &Home, config: &Config) -> Result<Findings, Failure> {
 /// The same beside running services: the banks are asked, over the wire, for what they have. The
 /// gateway's log is read as a file, so this runs where the gateway does.
 pub async fn online(home: &Home, config: &Config) -> Result<Findings, Failure> {
-    let look = Auditor::new(home, config)?.look().await;
+    let look = Auditor::new(home, config, &mut Keeper::new(home))?.look().await;
     let Look { audit, unseen } = look.map_err(|why| unreadable(Service::Gateway, &why))?;
     let mut findings = told(&audit);
     findings.not_seen = unseen.iter().map(|(bank, why)| format!("{bank}: {why}")).collect();

@@ -1,13 +1,17 @@
 //! Every certificate replaced under real services while clients pay.
 
-use crate::support::live::{Turn, ended, good, place, strife};
+use crate::support::live::{Stage, Turn, ended, good, place, strife};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use strife::config::{Config, Flags};
+use strife::gateway::auditor::Auditor;
 use strife::home::{Home, Party, Service};
 use strife::live::{Payer, Scene};
+use strife::tls::Keeper;
+use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -81,6 +85,37 @@ fn certificates_renewed_broken_and_read_again_under_load_cost_no_payment() {
     good(strife::certs::renew(&home, Party::Admin).map(drop));
     let (code, _, talk) = ended(strife(&home, &["certs", "renew", "ca"]).output().expect("ran"));
     assert_eq!(code, 2, "{talk}");
+}
+
+#[test]
+fn an_audit_sees_every_bank_with_a_renewed_certificate_when_the_old_one_is_revoked() {
+    let stage = Stage::begin();
+    let home = stage.home().clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let config = Config::load(&home.config_file(), Flags::new()).expect("valid");
+        let mut keeper = Keeper::new(&home);
+        let mut auditor = good(Auditor::new(&home, &config, &mut keeper));
+        let stop = CancellationToken::new();
+        let kept = tokio::spawn(keeper.run(stop.clone()));
+        let unseen = auditor.look().await.expect("the log is whole").unseen;
+        assert!(unseen.is_empty(), "{unseen:?}");
+        let old = strife::tls::certificate(&home, Party::Gateway).expect("there");
+        good(strife::certs::renew(&home, Party::Gateway).map(drop));
+        good(strife::certs::revoke(&home, &old).map(drop));
+        let hdfc = Service::Bank("HDFC".parse().expect("a bank"));
+        until_said(&home, hdfc, "a caller is not believed any more", 1);
+        let end = Instant::now() + SOON;
+        loop {
+            let unseen = auditor.look().await.expect("the log is whole").unseen;
+            if unseen.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < end, "it still shows the old one: {unseen:?}");
+        }
+        stop.cancel();
+        kept.await.expect("ended");
+    });
 }
 
 /// A certificate of the server that was retired: good, but not for its key.

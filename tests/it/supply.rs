@@ -66,3 +66,48 @@ fn every_exception_that_was_made_for_a_dependency_has_its_reason() {
     assert_eq!(release["overflow-checks"].as_bool(), Some(true));
     assert_eq!(release["panic"].as_str(), Some("abort"));
 }
+
+#[test]
+fn every_dependency_comes_from_the_one_registry_under_a_licence_that_was_allowed() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deny.toml");
+    let deny: toml::Table = std::fs::read_to_string(path).expect("there").parse().expect("TOML");
+    let allowed = deny["licenses"]["allow"].as_array().expect("a list");
+    let allowed: Vec<&str> = allowed.iter().filter_map(toml::Value::as_str).collect();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = all["packages"].as_array().expect("packages");
+    let mut foreign = 0;
+    for package in packages {
+        let name = package["name"].as_str().expect("a name");
+        let licence = package["license"].as_str().unwrap_or_default();
+        assert!(is_allowed(licence, &allowed), "{name} is under {licence:?}");
+        if let Some(source) = package["source"].as_str() {
+            assert!(source.starts_with("registry+https://github.com/rust-lang/crates.io-index"));
+            foreign += 1;
+        }
+    }
+    assert!(foreign > 100, "{foreign} were listed");
+}
+
+/// Whether an SPDX expression can be satisfied: of each part between ANDs, one between ORs.
+fn is_allowed(licence: &str, allowed: &[&str]) -> bool {
+    let plain = licence.replace(['(', ')'], "").replace('/', " OR ");
+    plain.split(" AND ").all(|part| part.split(" OR ").any(|one| allowed.contains(&one.trim())))
+}
+
+#[test]
+fn a_licence_that_nobody_allowed_is_found() {
+    let allowed = ["MIT", "ISC"];
+    for good in ["MIT", "GPL-3.0 OR MIT", "MIT/Apache-2.0", "(MIT OR GPL-3.0) AND ISC"] {
+        assert!(is_allowed(good, &allowed), "{good}");
+    }
+    for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "AGPL-3.0 OR GPL-3.0"] {
+        assert!(!is_allowed(bad, &allowed), "{bad}");
+    }
+}
