@@ -1,7 +1,7 @@
 //! Passwords: argon2id, 19 MiB, two passes, one lane (OWASP's first recommendation).
 //!
-//! Verifying is slow on purpose, so it runs on threads of its own, two at a time, which give way to
-//! every other thread of the machine, and takes as long for a user that nobody has heard of.
+//! Verifying is slow on purpose, so it runs on threads of its own, two at a time, and takes as long
+//! for a user that nobody has heard of.
 
 use super::User;
 use crate::errors::{Exit, Failure};
@@ -9,7 +9,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 const MEMORY_KIB: u32 = 19 * 1_024;
 const PASSES: u32 = 2;
@@ -18,9 +18,6 @@ const LANES: u32 = 1;
 const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Verifications at a time: each takes a core and 19 MiB.
 const VERIFY_AT_A_TIME: usize = 2;
-/// About a tenth of the share that a thread of a payment has, where both want the same core.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
 
 /// What is verified for a user that does not exist. Its password is random and was never kept.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c3RyaWZlLW5vYm9keS0x$\
@@ -84,30 +81,12 @@ impl Passwords {
         let named = user.is_some_and(|user| user.username == username);
         let hash = user.map_or(NOBODY, |user| &user.password_hash).to_owned();
         let password = if short { password.to_owned() } else { String::new() };
-        let (reply, matched) = oneshot::channel();
         let work = move || {
             let _permit = permit;
-            give_way();
-            let _ = reply.send(matches(&password, &hash));
+            matches(&password, &hash)
         };
-        // A thread for each: a niceness that was taken on cannot be put off again.
-        if let Err(error) = std::thread::Builder::new().name("password".into()).spawn(work) {
-            tracing::error!(%error, "no thread to verify a password on: nobody is signed in");
-            return false;
-        }
-        matched.await.unwrap_or(false) && named && short && user.is_some()
-    }
-}
-
-/// Lets other threads go first. Where that is not possible, it is not needed for any promise.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{getpriority_process, setpriority_process};
-        let now = getpriority_process(None).unwrap_or(0);
-        if let Err(error) = setpriority_process(None, NICENESS.max(now)) {
-            tracing::debug!(%error, "passwords are hashed at full priority");
-        }
+        let matched = tokio::task::spawn_blocking(work).await.unwrap_or(false);
+        matched && named && short && user.is_some()
     }
 }
 
@@ -121,19 +100,6 @@ mod tests {
         assert_eq!(check(NOBODY), Ok(()));
         assert!(check("pass1").is_err());
         assert!(check("").is_err());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn whoever_gives_way_does_it_for_its_own_thread_only() {
-        let own = || rustix::process::getpriority_process(None).expect("known");
-        let before = own();
-        let there = std::thread::spawn(move || {
-            give_way();
-            own()
-        });
-        assert_eq!(there.join().expect("unbroken"), NICENESS.max(before));
-        assert_eq!(own(), before, "who waits for it keeps its pace");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Health, a clean stop and the word to a service manager, of real processes.
 
 use crate::support::live::{Stage, good};
+use crate::support::scrape::until;
 use nix::sys::signal::Signal;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
@@ -24,6 +25,8 @@ fn about(service: &str) -> HealthCheckRequest {
 #[test]
 fn health_says_serving_by_service_and_not_serving_before_the_gateway_goes() {
     let mut stage = Stage::begin();
+    // Every bank has been greeted.
+    good(stage.scene.pay_for_sure());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(serving_and_then_not(&mut stage));
 }
@@ -46,7 +49,8 @@ async fn serving_and_then_not(stage: &mut Stage) {
     let (mut paying, began) =
         (stage.client(1, &["transfer", "3", "10000000000002"]), Instant::now());
     let mut paying = paying.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let metrics = stage.scene.cluster.config().console.address.clone();
+    until(&metrics, |now| now.whole("strife_in_doubt") == 1);
     good(stage.scene.cluster.signal(Service::Gateway, Signal::SIGTERM));
     let last = watch.message().await.expect("read").expect("a word");
     assert_eq!(last.status(), ServingStatus::NotServing);
